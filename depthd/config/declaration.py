@@ -1,0 +1,216 @@
+"""The configuration, declared once: every key, default, unit and reason.
+
+`config.example.yaml`, `depthd config schema`, the environment variables and the tests are made
+from this module. It may know units and paths; it does no I/O.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from depthd.config.units import Duration, Size
+
+PHOTO_SUFFIXES = ("jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "heic", "heif", "avif")
+
+
+def _parse_mode(value: object) -> int:
+    """File mode from octal text; a bare YAML integer such as 0640 is refused as ambiguous."""
+    if isinstance(value, str):
+        try:
+            mode = int(value, 8)
+        except ValueError:
+            mode = -1
+        if 0o400 <= mode <= 0o777:
+            return mode
+    raise ValueError('needs octal text in quotes, such as "0640"')
+
+
+def _parse_output_size(value: object) -> str | int:
+    if value in ("original", "model"):
+        return str(value)
+    text = str(value)
+    if text.isdigit() and 16 <= int(text) <= 16384:
+        return int(text)
+    raise ValueError("needs original, model, or the longest side in pixels (16 to 16384)")
+
+
+class Section(BaseModel):
+    """Base of all sections: unknown keys are errors, nothing changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class Paths(Section):
+    """Each folder of the root can lie elsewhere; empty means ROOT/NAME."""
+
+    inbox: Path | None = Field(None, description="where photos are dropped")
+    work: Path | None = Field(
+        None, description="claimed photos; must lie on the inbox's file system"
+    )
+    outbox: Path | None = Field(None, description="where results appear")
+    done: Path | None = Field(None, description="originals that were processed")
+    failed: Path | None = Field(None, description="originals that were not, with the reason")
+    log: Path | None = Field(None, description="depthd.jsonl")
+    state: Path | None = Field(None, description="weights, converted models, status.json")
+
+
+class Intake(Section):
+    """What is taken from the inbox, and when."""
+
+    recursive: bool = Field(True, description="also take photos from sub-folders")
+    include: tuple[str, ...] = Field(
+        tuple(f"*.{suffix}" for suffix in PHOTO_SUFFIXES),
+        description="names to take, as patterns; letter case does not matter",
+    )
+    exclude: tuple[str, ...] = Field(
+        (), description="names or paths inside the inbox to leave alone, such as thumbs/*"
+    )
+    watch: Literal["auto", "native", "polling"] = Field(
+        "auto",
+        description="auto probes for native events and polls where they do not work "
+        "(network shares)",
+    )
+    poll_interval: Duration = Field(
+        5.0, gt=0, description="time between two looks when polling; shorter finds photos sooner"
+    )
+    rescan_interval: Duration = Field(
+        60.0, gt=0, description="time between full scans that find what events missed"
+    )
+    settle: Duration = Field(
+        2.0,
+        ge=0,
+        description="quiet time before a photo counts as whole; raise it for writers that pause",
+    )
+
+
+class Model(Section):
+    """Which network, on which engine."""
+
+    name: Literal["midas_small", "builtin"] = Field("midas_small", description="the network")
+    weights: Path | None = Field(
+        None, description="weights file; empty looks in state/, torch hub's cache, then the network"
+    )
+    fallback: Literal["builtin", "none"] = Field(
+        "builtin",
+        description="what to use when no weights can be had; none makes that an error (exit 69)",
+    )
+    engine: Literal["auto", "openvino", "torch"] = Field(
+        "auto", description="auto is openvino where it is installed; torch is the reference"
+    )
+    precision: Literal["f32", "bf16"] = Field(
+        "f32", description="bf16 is faster on CPUs that have it, and slightly less exact"
+    )
+    input_size: int = Field(
+        256,
+        ge=64,
+        le=1024,
+        multiple_of=32,
+        description="longest side in pixels that the network sees; 256 is what it was trained on",
+    )
+    threads: int = Field(0, ge=0, le=256, description="0 takes the CPUs that this process may use")
+    preprocess: Literal["exact", "fast"] = Field(
+        "exact",
+        description="fast lets the JPEG decoder scale large photos down; depth differs slightly",
+    )
+
+
+class Worker(Section):
+    """The process that holds the network."""
+
+    timeout: Duration = Field(60.0, gt=0, description="longest time for one photo")
+    start_timeout: Duration = Field(
+        600.0, gt=0, description="longest time until the worker is ready, download included"
+    )
+    stop_timeout: Duration = Field(
+        20.0, ge=0, description="time to finish the photo at hand when the service stops"
+    )
+    max_attempts: int = Field(
+        3, ge=1, le=100, description="tries before a photo that kills the worker is failed"
+    )
+    max_pixels: int = Field(
+        100_000_000, ge=1024, description="larger photos fail before a pixel is decoded"
+    )
+    max_memory: Size = Field(
+        4_000_000_000, description="memory limit of the worker process; 0 sets none"
+    )
+
+
+class Output(Section):
+    """What is written for each photo."""
+
+    formats: tuple[Literal["heatmap", "npy", "png16", "pfm", "preview"], ...] = Field(
+        ("heatmap", "npy"), min_length=1, description="any of heatmap, npy, png16, pfm, preview"
+    )
+    size: Annotated[Literal["original", "model"] | int, BeforeValidator(_parse_output_size)] = (
+        Field("original", description="original, model, or the longest side in pixels")
+    )
+    colormap: Literal["inferno", "magma", "viridis", "turbo", "gray"] = Field(
+        "inferno", description="colours of heatmap and preview; bright is near"
+    )
+    range: Literal["minmax", "percentile"] | tuple[float, float] = Field(
+        "minmax",
+        description="depth shown as darkest and brightest: minmax, percentile (2nd and 98th), "
+        "or two values such as [0, 1000] that make pictures comparable",
+    )
+    mode: Annotated[int, BeforeValidator(_parse_mode)] = Field(
+        "0640", description="rights of result files; their group is the folder's"
+    )
+
+    @model_validator(mode="after")
+    def _range_is_ascending(self) -> Self:
+        if isinstance(self.range, tuple) and not self.range[0] < self.range[1]:
+            raise ValueError("range needs two values, the smaller one first")
+        return self
+
+
+class Disk(Section):
+    """Room that depthd leaves free."""
+
+    min_free: Size = Field(
+        200_000_000, description="pause while the outbox's disk has less free space than this"
+    )
+
+
+class Log(Section):
+    """Where and how events are written."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="least severe events to write"
+    )
+    format: Literal["auto", "console", "json"] = Field(
+        "auto", description="standard error: auto is console on a terminal, JSON else"
+    )
+    file: bool = Field(True, description="also write log/depthd.jsonl")
+
+
+class Config(Section):
+    """Everything that can be set."""
+
+    root: Path = Field(Path("/var/lib/depthd"), description="folder that holds all others")
+    paths: Paths = Paths()
+    intake: Intake = Intake()
+    model: Model = Model()
+    worker: Worker = Worker()
+    output: Output = Output()
+    disk: Disk = Disk()
+    log: Log = Log()
+
+    def folder(self, name: str) -> Path:
+        """Absolute path of inbox, work, outbox, done, failed, log or state."""
+        path: Path | None = getattr(self.paths, name)
+        return (self.root / (path or name)).absolute()
+
+    @model_validator(mode="after")
+    def _folders_lie_apart(self) -> Self:
+        folders = {name: self.folder(name) for name in Paths.model_fields}
+        for inner, inner_path in folders.items():
+            for outer, outer_path in folders.items():
+                if inner != outer and inner_path.is_relative_to(outer_path):
+                    raise ValueError(
+                        f"paths.{inner} ({inner_path}) lies inside paths.{outer} ({outer_path}); "
+                        "give each folder a place of its own"
+                    )
+        return self

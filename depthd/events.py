@@ -1,0 +1,84 @@
+"""Every log event, declared once: name, level, meaning. The README's table is made from here.
+
+Events about a photo carry `job` and `name`; times are milliseconds in fields that end in `_ms`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Event(StrEnum):
+    # the service
+    SERVICE_STARTED = "service.started"
+    SERVICE_READY = "service.ready"
+    SERVICE_STOPPING = "service.stopping"
+    SERVICE_STOPPED = "service.stopped"
+    SERVICE_PAUSED = "service.paused"
+    SERVICE_RESUMED = "service.resumed"
+    SERVICE_RELOADED = "service.reloaded"
+    RELOAD_REFUSED = "service.reload_refused"
+    # intake
+    WATCH_STARTED = "watch.started"
+    WATCH_DEGRADED = "watch.degraded"
+    WATCH_LOST = "watch.lost"
+    INBOX_LOST = "inbox.lost"
+    INBOX_FOUND = "inbox.found"
+    ENTRY_IGNORED = "inbox.entry_ignored"
+    # photos
+    PHOTO_CLAIMED = "photo.claimed"
+    PHOTO_PUBLISHED = "photo.published"
+    PHOTO_DONE = "photo.done"
+    PHOTO_FAILED = "photo.failed"
+    PHOTO_RETRIED = "photo.retried"
+    PHOTO_RETURNED = "photo.returned"
+    PHOTO_RECOVERED = "photo.recovered"
+    PHOTO_NOTE = "photo.note"
+    # worker and model
+    WORKER_STARTED = "worker.started"
+    WORKER_READY = "worker.ready"
+    WORKER_DIED = "worker.died"
+    WORKER_KILLED = "worker.killed"
+    MODEL_FALLBACK = "model.fallback"
+    MODEL_STEP = "model.step"
+
+
+@dataclass(frozen=True)
+class Meaning:
+    level: str
+    text: str
+
+
+MEANINGS: dict[Event, Meaning] = {
+    Event.SERVICE_STARTED: Meaning("info", "The daemon runs; folders and version follow."),
+    Event.SERVICE_READY: Meaning("info", "The worker can serve and the inbox is watched."),
+    Event.SERVICE_STOPPING: Meaning("info", "A signal or --once ends the daemon."),
+    Event.SERVICE_STOPPED: Meaning("info", "The last event of an orderly stop."),
+    Event.SERVICE_PAUSED: Meaning("warning", "Outputs cannot be written; photos wait."),
+    Event.SERVICE_RESUMED: Meaning("info", "Outputs can be written again."),
+    Event.SERVICE_RELOADED: Meaning("info", "SIGHUP: logs reopened, configuration read again."),
+    Event.RELOAD_REFUSED: Meaning("error", "SIGHUP: the new configuration is wrong and not used."),
+    Event.WATCH_STARTED: Meaning("info", "The inbox is watched, by native events or by polling."),
+    Event.WATCH_DEGRADED: Meaning("warning", "Native events do not work here; polling instead."),
+    Event.WATCH_LOST: Meaning("warning", "The watcher died; it is started anew."),
+    Event.INBOX_LOST: Meaning("error", "The inbox cannot be read; it is looked for again."),
+    Event.INBOX_FOUND: Meaning("info", "The inbox is back."),
+    Event.ENTRY_IGNORED: Meaning("warning", "Something in the inbox is left alone; said once."),
+    Event.PHOTO_CLAIMED: Meaning("info", "A photo was taken from the inbox."),
+    Event.PHOTO_PUBLISHED: Meaning("info", "All results are in the outbox; stage times follow."),
+    Event.PHOTO_DONE: Meaning("info", "The original is in done/."),
+    Event.PHOTO_FAILED: Meaning("error", "The original is in failed/; code and reason follow."),
+    Event.PHOTO_RETRIED: Meaning("warning", "A fault that may not be the photo's; tried again."),
+    Event.PHOTO_RETURNED: Meaning("info", "The service stops; the photo keeps its place in work/."),
+    Event.PHOTO_RECOVERED: Meaning("info", "Found in work/ at start; the last run was cut short."),
+    Event.PHOTO_NOTE: Meaning("info", "What the decoder had to assume about a photo."),
+    Event.WORKER_STARTED: Meaning("info", "The worker process was started."),
+    Event.WORKER_READY: Meaning("info", "The worker holds the model; name, hash, engine follow."),
+    Event.WORKER_DIED: Meaning("error", "The worker process ended by itself."),
+    Event.WORKER_KILLED: Meaning("error", "The worker was killed at a deadline."),
+    Event.MODEL_FALLBACK: Meaning(
+        "warning", "The built-in network serves instead of the real one."
+    ),
+    Event.MODEL_STEP: Meaning("info", "Finding, downloading or converting the model."),
+}
