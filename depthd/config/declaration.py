@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
 from depthd.config.units import Duration, Size
 
@@ -17,15 +17,14 @@ PHOTO_SUFFIXES = ("jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "heic", "h
 
 
 def _parse_mode(value: object) -> int:
-    """File mode from octal text; a bare YAML integer such as 0640 is refused as ambiguous."""
-    if isinstance(value, str):
-        try:
-            mode = int(value, 8)
-        except ValueError:
-            mode = -1
-        if 0o400 <= mode <= 0o777:
-            return mode
-    raise ValueError('needs octal text in quotes, such as "0640"')
+    """File mode from octal text, or from YAML's own octal integers."""
+    try:
+        mode = int(value, 8) if isinstance(value, str) else int(str(value))
+    except ValueError:
+        mode = -1
+    if 0o400 <= mode <= 0o777:
+        return mode
+    raise ValueError('needs an octal file mode, such as "0640"')
 
 
 def _parse_output_size(value: object) -> str | int:
@@ -155,8 +154,8 @@ class Output(Section):
         description="depth shown as darkest and brightest: minmax, percentile (2nd and 98th), "
         "or two values such as [0, 1000] that make pictures comparable",
     )
-    mode: Annotated[int, BeforeValidator(_parse_mode)] = Field(
-        "0640", description="rights of result files; their group is the folder's"
+    mode: Annotated[int, BeforeValidator(_parse_mode), PlainSerializer("{:04o}".format)] = Field(
+        0o640, description="rights of result files; their group is the folder's"
     )
 
     @model_validator(mode="after")
