@@ -1,0 +1,121 @@
+"""The network: MiDaS v2.1 small and its narrower sisters, on timm's EfficientNet-Lite.
+
+Attribute names are those of the published checkpoint, so that it loads strictly. Knows torch and
+timm; it reads no files and knows nothing of photos.
+
+Ranftl et al., "Towards Robust Monocular Depth Estimation: Mixing Datasets for Zero-shot
+Cross-dataset Transfer", TPAMI 2022.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import timm
+from torch import Tensor, nn
+from torch.nn.functional import interpolate, relu
+
+
+class MidasNet(nn.Module):
+    """An encoder with taps at 1/4, 1/8, 1/16 and 1/32, and a decoder that fuses them upwards.
+
+    Args:
+        backbone: a timm EfficientNet-Lite, such as `tf_efficientnet_lite3`.
+        features: channels of the decoder at 1/4.
+        expand: double the decoder's channels at each coarser scale, as MiDaS_small does.
+    """
+
+    def __init__(self, backbone: str, features: int, expand: bool) -> None:
+        super().__init__()
+        encoder: Any = timm.create_model(backbone, pretrained=False)
+        blocks = encoder.blocks
+        self.pretrained = nn.ModuleDict(
+            {
+                # timm's bn1 holds the activation that has place 2 of its own in the checkpoint.
+                "layer1": nn.Sequential(
+                    encoder.conv_stem, encoder.bn1, nn.Identity(), blocks[0], blocks[1]
+                ),
+                "layer2": nn.Sequential(blocks[2]),
+                "layer3": nn.Sequential(blocks[3], blocks[4]),
+                "layer4": nn.Sequential(blocks[5], blocks[6]),
+            }
+        )
+        taps = [encoder.feature_info[index]["num_chs"] for index in (1, 2, 3, 4)]
+        self.scratch = _Decoder(taps, features, expand=expand)
+
+    def forward(self, photos: Tensor) -> Tensor:
+        """Relative inverse depth of photos.
+
+        Args:
+            photos: (N, 3, H, W) float32, RGB, normalised with ImageNet's mean and standard
+                deviation; H and W are multiples of 32.
+
+        Returns:
+            (N, H, W) float32, at least 0, larger is nearer; scale and shift are unknown.
+        """
+        tap1 = self.pretrained["layer1"](photos)
+        tap2 = self.pretrained["layer2"](tap1)
+        tap3 = self.pretrained["layer3"](tap2)
+        tap4 = self.pretrained["layer4"](tap3)
+        depth: Tensor = self.scratch(tap1, tap2, tap3, tap4)
+        return depth
+
+
+class _Decoder(nn.Module):
+    def __init__(self, taps: list[int], features: int, *, expand: bool) -> None:
+        super().__init__()
+        widths = [features * 2**level if expand else features for level in range(4)]
+        self.layer1_rn = nn.Conv2d(taps[0], widths[0], 3, padding=1, bias=False)
+        self.layer2_rn = nn.Conv2d(taps[1], widths[1], 3, padding=1, bias=False)
+        self.layer3_rn = nn.Conv2d(taps[2], widths[2], 3, padding=1, bias=False)
+        self.layer4_rn = nn.Conv2d(taps[3], widths[3], 3, padding=1, bias=False)
+        self.refinenet4 = _Fusion(widths[3], widths[2])
+        self.refinenet3 = _Fusion(widths[2], widths[1])
+        self.refinenet2 = _Fusion(widths[1], widths[0])
+        self.refinenet1 = _Fusion(widths[0], features)
+        self.output_conv = nn.Sequential(
+            nn.Conv2d(features, features // 2, 3, padding=1),
+            nn.Upsample(scale_factor=2, mode="bilinear"),
+            nn.Conv2d(features // 2, 32, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(32, 1, 1),
+            nn.ReLU(),
+        )
+
+    def forward(self, tap1: Tensor, tap2: Tensor, tap3: Tensor, tap4: Tensor) -> Tensor:
+        path = self.refinenet4(self.layer4_rn(tap4))
+        path = self.refinenet3(path, self.layer3_rn(tap3))
+        path = self.refinenet2(path, self.layer2_rn(tap2))
+        path = self.refinenet1(path, self.layer1_rn(tap1))
+        depth: Tensor = self.output_conv(path).squeeze(1)
+        return depth
+
+
+class _Fusion(nn.Module):
+    """Add a finer tap to the coarser path, refine, and double the size."""
+
+    def __init__(self, width: int, out_width: int) -> None:
+        super().__init__()
+        self.out_conv = nn.Conv2d(width, out_width, 1)
+        self.resConfUnit1 = _Residual(width)  # unused in refinenet4, but in the checkpoint
+        self.resConfUnit2 = _Residual(width)
+
+    def forward(self, path: Tensor, tap: Tensor | None = None) -> Tensor:
+        if tap is not None:
+            path = path + self.resConfUnit1(tap)
+        path = self.resConfUnit2(path)
+        # Upstream interpolates first. A 1 x 1 convolution commutes with interpolation (its
+        # weights add up to 1), and here it sees a quarter of the pixels.
+        path = self.out_conv(path)
+        return interpolate(path, scale_factor=2.0, mode="bilinear", align_corners=True)
+
+
+class _Residual(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(width, width, 3, padding=1)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        outputs: Tensor = self.conv2(relu(self.conv1(relu(inputs))))
+        return outputs + inputs
