@@ -12,8 +12,9 @@ from __future__ import annotations
 from typing import Any
 
 import timm
+from timm.layers.conv2d_same import Conv2dSame
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, relu
+from torch.nn.functional import interpolate, pad, relu
 
 
 class MidasNet(nn.Module):
@@ -28,6 +29,7 @@ class MidasNet(nn.Module):
     def __init__(self, backbone: str, features: int, expand: bool) -> None:
         super().__init__()
         encoder: Any = timm.create_model(backbone, pretrained=False)
+        _fix_padding(encoder)
         blocks = encoder.blocks
         self.pretrained = nn.ModuleDict(
             {
@@ -59,6 +61,33 @@ class MidasNet(nn.Module):
         tap4 = self.pretrained["layer4"](tap3)
         depth: Tensor = self.scratch(tap1, tap2, tap3, tap4)
         return depth
+
+
+def _fix_padding(encoder: nn.Module) -> None:
+    """Replace timm's padding, worked out anew at each call, by what it is for our input sizes."""
+    for parent in list(encoder.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, Conv2dSame):
+                setattr(parent, name, _EvenSameConv(child))
+
+
+class _EvenSameConv(nn.Conv2d):
+    """TensorFlow's SAME convolution for inputs that the stride divides: the padding is constant.
+
+    A constant is folded into the convolution by OpenVINO; timm's formula leaves ten operators
+    about shapes before each of them.
+    """
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        width, kernel, stride = conv.in_channels, conv.kernel_size[0], conv.stride[0]
+        super().__init__(width, conv.out_channels, kernel, stride, groups=conv.groups, bias=False)
+        self.weight = conv.weight
+        total = kernel - stride
+        before, after = total // 2, total - total // 2
+        self.margins = (before, after, before, after)
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's own name for it
+        return super().forward(pad(input, self.margins))
 
 
 class _Decoder(nn.Module):
