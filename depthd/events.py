@@ -19,6 +19,8 @@ class Event(StrEnum):
     SERVICE_RESUMED = "service.resumed"
     SERVICE_RELOADED = "service.reloaded"
     RELOAD_REFUSED = "service.reload_refused"
+    LOG_LOST = "log.lost"
+    LOG_FOUND = "log.found"
     # intake
     WATCH_STARTED = "watch.started"
     WATCH_DEGRADED = "watch.degraded"
@@ -59,6 +61,10 @@ MEANINGS: dict[Event, Meaning] = {
     Event.SERVICE_RESUMED: Meaning("info", "Outputs can be written again."),
     Event.SERVICE_RELOADED: Meaning("info", "SIGHUP: logs reopened, configuration read again."),
     Event.RELOAD_REFUSED: Meaning("error", "SIGHUP: the new configuration is wrong and not used."),
+    Event.LOG_LOST: Meaning("error", "The log file cannot be written; standard error goes on."),
+    Event.LOG_FOUND: Meaning(
+        "warning", "The log file can be written again; `lost` lines are not in it."
+    ),
     Event.WATCH_STARTED: Meaning("info", "The inbox is watched, by native events or by polling."),
     Event.WATCH_DEGRADED: Meaning("warning", "Native events do not work here; polling instead."),
     Event.WATCH_LOST: Meaning("warning", "The watcher died; it is started anew."),
