@@ -1,0 +1,191 @@
+"""A file from the network: resumable, checked, and never half a file under its final name.
+
+Knows HTTP and files, nothing of models. Proxies are taken from the environment (`http_proxy`,
+`https_proxy`, `no_proxy`).
+"""
+
+from __future__ import annotations
+
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path
+from typing import BinaryIO
+
+from depthd import __version__
+from depthd.errors import OutputError, UnavailableError
+from depthd.model.storage import exclusive, publish, sha256_file
+
+_CHUNK = 1 << 16
+_WORTH_ANOTHER_TRY = frozenset(
+    {
+        HTTPStatus.REQUEST_TIMEOUT,
+        HTTPStatus.TOO_MANY_REQUESTS,
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        HTTPStatus.BAD_GATEWAY,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        HTTPStatus.GATEWAY_TIMEOUT,
+    }
+)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long to be patient.
+
+    Attributes:
+        stall: seconds to connect, and seconds that may bring less than `slowest` bytes.
+        attempts: how often a transfer that breaks off is taken up again.
+        backoff: seconds before the second attempt; doubled before each further one.
+    """
+
+    stall: float = 20.0
+    slowest: int = 4096
+    attempts: int = 5
+    backoff: float = 1.0
+
+
+class _BrokenOffError(Exception):
+    """The transfer ended early; what arrived is kept and may be continued."""
+
+
+def download(
+    url: str,
+    target: Path,
+    sha256_prefix: str,
+    *,
+    report: Callable[[str], None],
+    limits: Limits = Limits(),
+) -> str:
+    """Bring a file here, or find that another process just did.
+
+    What has arrived is kept as `TARGET.part` and continued by the next attempt or the next run.
+
+    Args:
+        url: http or https.
+        target: final name; its folder is made if it is missing.
+        sha256_prefix: how the content's SHA-256 must begin.
+        report: told in words about progress and what went wrong on the way.
+        limits: how long to be patient.
+
+    Returns:
+        The SHA-256 of the content.
+
+    Raises:
+        UnavailableError: it cannot be had, or it is not the right file.
+        OutputError: the disk does not take it.
+    """
+    if not url.startswith(("http://", "https://")):
+        raise UnavailableError(f"{url!r} is not an http or https address")
+    try:
+        with exclusive(target.parent, report):
+            if target.is_file() and (sha256 := sha256_file(target)).startswith(sha256_prefix):
+                return sha256
+            return _download(url, target, sha256_prefix, report, limits)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write to {target.parent}: {error.strerror or error}",
+            "make room there, or correct the folder's rights",
+        ) from error
+
+
+def _download(
+    url: str, target: Path, sha256_prefix: str, report: Callable[[str], None], limits: Limits
+) -> str:
+    part = target.with_name(target.name + ".part")
+    reason = ""
+    for attempt in range(limits.attempts):
+        if attempt:
+            time.sleep(limits.backoff * 2 ** (attempt - 1))
+        fresh = not part.exists()
+        try:
+            _receive(url, part, report, limits)
+        except _BrokenOffError as error:
+            reason = str(error)
+            report(f"the download broke off: {reason}")
+            continue
+        sha256 = sha256_file(part)
+        if sha256.startswith(sha256_prefix):
+            publish(part, target)
+            return sha256
+        size = part.stat().st_size
+        part.unlink()
+        reason = f"what it sent ({size} bytes, SHA-256 {sha256[:8]}...) is not the file asked for"
+        if fresh:
+            raise UnavailableError(
+                f"{url}: {reason}, which begins {sha256_prefix}",
+                "look whether a proxy or a login page answered in the server's place",
+            )
+    raise UnavailableError(f"{url}: {reason} ({limits.attempts} attempts)")
+
+
+def _receive(url: str, part: Path, report: Callable[[str], None], limits: Limits) -> None:
+    """One attempt: append to `part` what is missing, or write it anew."""
+    start = part.stat().st_size if part.exists() else 0
+    headers = {"User-Agent": f"depthd/{__version__}"}
+    if start:
+        headers["Range"] = f"bytes={start}-"
+    request = urllib.request.Request(url, headers=headers)  # noqa: S310 - checked in download()
+    try:
+        with _open(request, part, limits) as response:
+            resumed = response.status == HTTPStatus.PARTIAL_CONTENT
+            if resumed and not _starts_at(response, start):
+                part.unlink()
+                raise _BrokenOffError("the server continued at another place")
+            length = response.headers["Content-Length"]
+            expected = (start if resumed else 0) + int(length) if length else None
+            with part.open("ab" if resumed else "wb") as file:
+                _copy(response, file, expected, report, limits)
+    except (HTTPException, ValueError, TimeoutError, ConnectionError) as error:
+        raise _BrokenOffError(str(error) or type(error).__name__) from error
+
+
+def _open(request: urllib.request.Request, part: Path, limits: Limits) -> HTTPResponse:
+    try:
+        response: HTTPResponse = urllib.request.urlopen(  # noqa: S310 - checked in download()
+            request, timeout=limits.stall
+        )
+    except urllib.error.HTTPError as error:
+        error.close()
+        answer = f"the server answered {error.code} {error.reason}"
+        if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            part.unlink()
+            raise _BrokenOffError(answer) from error
+        if error.code in _WORTH_ANOTHER_TRY:
+            raise _BrokenOffError(answer) from error
+        raise UnavailableError(f"{request.full_url}: {answer}") from error
+    except urllib.error.URLError as error:
+        # No connection at all: a box without network should not wait for further attempts.
+        raise UnavailableError(f"{request.full_url} cannot be reached: {error.reason}") from error
+    return response
+
+
+def _starts_at(response: HTTPResponse, start: int) -> bool:
+    return (response.headers["Content-Range"] or "").startswith(f"bytes {start}-")
+
+
+def _copy(
+    response: HTTPResponse,
+    file: BinaryIO,
+    expected: int | None,
+    report: Callable[[str], None],
+    limits: Limits,
+) -> None:
+    size = said = file.tell()
+    since, size_then = time.monotonic(), size
+    while chunk := response.read1(_CHUNK):
+        file.write(chunk)
+        size += len(chunk)
+        if expected and size - said >= expected / 10:
+            said = size
+            report(f"downloaded {size / 2**20:.1f} of {expected / 2**20:.1f} MiB")
+        if time.monotonic() - since > limits.stall:
+            if size - size_then < limits.slowest:
+                raise _BrokenOffError(f"the server sends less than {limits.slowest} bytes a while")
+            since, size_then = time.monotonic(), size
+    if expected is not None and size != expected:
+        raise _BrokenOffError(f"{size} of {expected} bytes arrived")
