@@ -9,7 +9,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+    model_validator,
+)
 
 from depthd.config.units import Duration, Size
 
@@ -154,9 +162,12 @@ class Output(Section):
         description="depth shown as darkest and brightest: minmax, percentile (2nd and 98th), "
         "or two values such as [0, 1000] that make pictures comparable",
     )
-    mode: Annotated[int, BeforeValidator(_parse_mode), PlainSerializer("{:04o}".format)] = Field(
-        0o640, description="rights of result files; their group is the folder's"
-    )
+    mode: Annotated[
+        int,
+        BeforeValidator(_parse_mode),
+        PlainSerializer("{:04o}".format),
+        WithJsonSchema({"type": ["string", "integer"], "examples": ["0640"]}),
+    ] = Field(0o640, description="rights of result files; their group is the folder's")
 
     @model_validator(mode="after")
     def _range_is_ascending(self) -> Self:

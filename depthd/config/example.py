@@ -1,0 +1,89 @@
+"""Texts made from the declaration: config.example.yaml and the JSON schema.
+
+`python -m depthd.config.example > config.example.yaml` writes the file anew; a test compares.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+from depthd.config.declaration import Config
+
+_HEAD = """\
+# Every key of depthd with its default. Keep only what you change; start with -c FILE.
+#
+# The environment sets the same keys (DEPTHD_MODEL__ENGINE=torch), and so does the command line
+# (--set model.engine=torch). The command line beats the environment, which beats this file."""
+_WIDTH = 96
+
+
+def schema() -> dict[str, Any]:
+    """JSON schema of the file, defaults written as a person would write them."""
+    document = Config.model_json_schema()
+    document["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    document["title"] = "depthd configuration"
+    values = Config().model_dump(mode="json")
+    for name, declared in document["properties"].items():
+        reference = declared.get("$ref", "")
+        if not reference:
+            declared["default"] = values[name]
+            continue
+        declared.pop("default", None)
+        section = document["$defs"][reference.rpartition("/")[2]]
+        for key, value in section["properties"].items():
+            value["default"] = values[name][key]
+    return document
+
+
+def example() -> str:
+    """Text of config.example.yaml."""
+    document = schema()
+    blocks = [_HEAD]
+    for name, declared in document["properties"].items():
+        reference = declared.get("$ref", "")
+        if not reference:
+            blocks.append("\n".join(_key(name, declared, "")))
+            continue
+        section = document["$defs"][reference.rpartition("/")[2]]
+        lines = [*_comment(section["description"], ""), f"{name}:"]
+        for key, value in section["properties"].items():
+            lines += _key(key, value, "  ")
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks) + "\n"
+
+
+def _key(name: str, declared: dict[str, Any], indent: str) -> Iterator[str]:
+    yield from _comment(declared["description"] + _allowed(declared), indent)
+    value = declared["default"]
+    dumped = yaml.safe_dump(value, default_flow_style=True, width=10_000).removesuffix("...\n")
+    yield f"{indent}{name}:" + ("" if value is None else f" {dumped.strip()}")
+
+
+def _allowed(declared: dict[str, Any]) -> str:
+    """What a key takes, as a continuation of its description."""
+    choices = [str(choice) for choice in declared.get("enum", ()) if choice is not None]
+    if choices:
+        return "; one of " + ", ".join(choices)
+    if "pattern" in declared:
+        units = str(declared["pattern"]).rpartition("(")[2].partition(")")[0]
+        return "; in " + units.replace("|", ", ")
+    if "maximum" in declared:
+        step = declared.get("multipleOf")
+        steps = f", a multiple of {step}" if step else ""
+        return f"; {declared['minimum']} to {declared['maximum']}{steps}"
+    if "minimum" in declared:
+        return f"; at least {declared['minimum']}"
+    return ""
+
+
+def _comment(text: str, indent: str) -> Iterator[str]:
+    for line in textwrap.wrap(" ".join(text.split()), _WIDTH - len(indent) - 2):
+        yield f"{indent}# {line}"
+
+
+if __name__ == "__main__":
+    print(example(), end="")  # noqa: T201 - its only purpose
