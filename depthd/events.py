@@ -25,6 +25,7 @@ class Event(StrEnum):
     WATCH_STARTED = "watch.started"
     WATCH_DEGRADED = "watch.degraded"
     WATCH_LOST = "watch.lost"
+    WATCH_OVERFLOW = "watch.overflow"
     INBOX_LOST = "inbox.lost"
     INBOX_FOUND = "inbox.found"
     ENTRY_IGNORED = "inbox.entry_ignored"
@@ -68,6 +69,7 @@ MEANINGS: dict[Event, Meaning] = {
     Event.WATCH_STARTED: Meaning("info", "The inbox is watched, by native events or by polling."),
     Event.WATCH_DEGRADED: Meaning("warning", "Native events do not work here; polling instead."),
     Event.WATCH_LOST: Meaning("warning", "The watcher died; it is started anew."),
+    Event.WATCH_OVERFLOW: Meaning("warning", "Events were lost in a flood; a full scan makes up."),
     Event.INBOX_LOST: Meaning("error", "The inbox cannot be read; it is looked for again."),
     Event.INBOX_FOUND: Meaning("info", "The inbox is back."),
     Event.ENTRY_IGNORED: Meaning("warning", "Something in the inbox is left alone; said once."),
