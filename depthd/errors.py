@@ -69,6 +69,7 @@ class FaultCode(StrEnum):
     TOO_MANY_PIXELS = "too_many_pixels"
     TOO_LARGE = "too_large"
     UNREADABLE = "unreadable"
+    NO_PLACE = "no_place"
     WORKER_CRASHED = "worker_crashed"
     WORKER_TIMEOUT = "worker_timeout"
     WORKER_OUT_OF_MEMORY = "worker_out_of_memory"
@@ -114,6 +115,10 @@ FAULTS: dict[FaultCode, Fault] = {
     FaultCode.UNREADABLE: Fault(
         "The operating system reports an error when the file is read.",
         "Check the disk that holds the inbox, then run 'depthd retry'.",
+    ),
+    FaultCode.NO_PLACE: Fault(
+        "The results' names or folder are taken by something else.",
+        "Look for a file where the outbox needs a folder of that name, and move it away.",
     ),
     FaultCode.WORKER_CRASHED: Fault(
         "The worker process died each time it worked on this photo alone.",

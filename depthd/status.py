@@ -22,15 +22,17 @@ HEARTBEAT = 10.0  # seconds between two writings while nothing changes
 _OUT_OF_DATE = timedelta(seconds=3 * HEARTBEAT)
 
 
+StatusState = Literal["starting", "running", "paused", "stopping", "stopped"]
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class Queue(_Part):
-    """Photos that wait. `oldest` is when the oldest of those in work/ was claimed."""
+    """Photos known in the inbox, and those in work/ with the time of the oldest claim."""
 
-    settling: int
-    ready: int
+    waiting: int
     in_work: int
     oldest: datetime | None = None
 
@@ -69,7 +71,7 @@ class Status(_Part):
 
     version: str
     pid: int
-    state: Literal["starting", "running", "paused", "stopping", "stopped"]
+    state: StatusState
     why: str = ""
     started: datetime
     updated: datetime

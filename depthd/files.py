@@ -1,0 +1,232 @@
+"""Durable file primitives: no-replace renames, fsync, directory handles that follow no symlink.
+
+Knows the operating system, nothing of photos. Rooms that call it decide what is renamed or
+removed: `spool` and `publish` for users' files, nobody else.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import shutil
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_RENAME_NOREPLACE = 1
+_NO_FLAG_SUPPORT = frozenset({errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP})
+_NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+# None with a C library that is older than the system call.
+_renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+
+
+def fsync_directory(path: Path) -> None:
+    """Make the names inside a folder durable."""
+    with directory(path) as handle:
+        os.fsync(handle)
+
+
+@contextmanager
+def directory(path: Path) -> Iterator[int]:
+    """Handle of a configured folder; the path itself may be a symlink of the operator's."""
+    handle = os.open(path, _DIRECTORY)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def beneath(root: Path, parts: Iterable[str], *, create_mode: int | None = None) -> Iterator[int]:
+    """Handle of a folder inside `root`, reached without following a symlink.
+
+    Args:
+        root: a configured folder; it must exist.
+        parts: names of nested folders; `..` and empty names are refused.
+        create_mode: create missing folders with these rights and their parent's group.
+
+    Raises:
+        OSError: ELOOP or ENOTDIR where a part is a symlink or no folder.
+    """
+    handle = os.open(root, _DIRECTORY)
+    try:
+        for part in parts:
+            if part in ("", ".", "..") or "/" in part:
+                raise OSError(errno.EINVAL, "not a folder's name", part)
+            inner = _enter(handle, part, create_mode)
+            os.close(handle)
+            handle = inner
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _enter(parent: int, name: str, create_mode: int | None) -> int:
+    flags = _DIRECTORY | os.O_NOFOLLOW
+    try:
+        return os.open(name, flags, dir_fd=parent)
+    except FileNotFoundError:
+        if create_mode is None:
+            raise
+    try:
+        os.mkdir(name, 0o700, dir_fd=parent)
+    except FileExistsError:  # somebody else made it between the two looks
+        return os.open(name, flags, dir_fd=parent)
+    handle = os.open(name, flags, dir_fd=parent)
+    set_rights(handle, create_mode, os.fstat(parent).st_gid)
+    os.fsync(parent)
+    return handle
+
+
+def set_rights(handle: int, mode: int, group: int) -> None:
+    """Give an open file or folder a group and then its rights; a group we are not in is kept."""
+    if os.fstat(handle).st_gid != group:
+        try:
+            os.fchown(handle, -1, group)
+        except PermissionError:
+            mode &= ~0o070  # the wrong group gets no rights
+    os.fchmod(handle, mode)
+
+
+def folder_mode(file_mode: int) -> int:
+    """Rights of a folder whose files have `file_mode`: whoever may read may enter."""
+    return file_mode | 0o700 | (file_mode & 0o444) >> 2
+
+
+def exists(name: str, dir_fd: int) -> bool:
+    """Whether a name is taken, by whatever kind of entry."""
+    try:
+        os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def rename_noreplace(source: str, target: str, source_dir: int, target_dir: int) -> None:
+    """Rename without replacing anything, in the strongest way that the file system offers.
+
+    Raises:
+        FileExistsError: the target's name is taken.
+        OSError: EXDEV across file systems, and whatever else the system says.
+    """
+    if _renameat2 is not None:
+        status = _renameat2(
+            source_dir, os.fsencode(source), target_dir, os.fsencode(target), _RENAME_NOREPLACE
+        )
+        if status == 0:
+            return
+        code = ctypes.get_errno()
+        if code not in _NO_FLAG_SUPPORT:
+            raise OSError(code, os.strerror(code), source, None, target)
+    try:
+        os.link(source, target, src_dir_fd=source_dir, dst_dir_fd=target_dir, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINKS:
+            raise
+        _rename_over_reservation(source, target, source_dir, target_dir)
+    else:
+        os.unlink(source, dir_fd=source_dir)
+
+
+def _rename_over_reservation(source: str, target: str, source_dir: int, target_dir: int) -> None:
+    """Neither flag nor links (exFAT, some SMB): own the name exclusively, then replace it."""
+    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
+    os.close(os.open(target, flags, 0o600, dir_fd=target_dir))
+    try:
+        os.rename(source, target, src_dir_fd=source_dir, dst_dir_fd=target_dir)
+    except OSError:
+        os.unlink(target, dir_fd=target_dir)
+        raise
+
+
+def link_noreplace(source: str, target: str, source_dir: int, target_dir: int) -> None:
+    """Give a file a second name, or where there are no hard links its only one.
+
+    Raises:
+        FileExistsError: the target's name is taken.
+    """
+    try:
+        os.link(source, target, src_dir_fd=source_dir, dst_dir_fd=target_dir, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINKS:
+            raise
+        rename_noreplace(source, target, source_dir, target_dir)
+
+
+def unlink_if_exists(name: str, dir_fd: int) -> None:
+    """Remove a file that may be gone already."""
+    try:
+        os.unlink(name, dir_fd=dir_fd)
+    except FileNotFoundError:
+        return
+
+
+def write_durably(
+    name: str, parts: Iterable[bytes | memoryview], dir_fd: int, *, mode: int, group: int
+) -> None:
+    """Write a new file and force its data to the disk; a leftover of that name is replaced.
+
+    Where that fails (a full disk, say) nothing of it stays behind.
+    """
+    unlink_if_exists(name, dir_fd)
+    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+    handle = os.open(name, flags, 0o600, dir_fd=dir_fd)
+    try:
+        for part in parts:
+            write_all(handle, part)
+        set_rights(handle, mode, group)
+        os.fsync(handle)
+    except OSError:
+        unlink_if_exists(name, dir_fd)
+        raise
+    finally:
+        os.close(handle)
+
+
+def write_all(handle: int, data: bytes | memoryview) -> None:
+    """Write every byte; the system may take them in pieces."""
+    rest = memoryview(data).cast("B")
+    while rest:
+        rest = rest[os.write(handle, rest) :]
+
+
+def write_atomic(path: Path, data: bytes, mode: int = 0o640) -> None:
+    """Replace a file of depthd's own (status, caches): readers see the old or the new one."""
+    temporary = f".{path.name}.{os.getpid()}"
+    with directory(path.parent) as folder:
+        write_durably(temporary, [data], folder, mode=mode, group=os.fstat(folder).st_gid)
+        os.rename(temporary, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+
+
+def open_regular(name: str, dir_fd: int) -> int:
+    """Open a file for reading that must be an ordinary one; never blocks on a FIFO.
+
+    Raises:
+        OSError: ELOOP on a symlink, EINVAL on anything that is not a regular file.
+    """
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+    handle = os.open(name, flags, dir_fd=dir_fd)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "not a regular file", name)
+    return handle
+
+
+def copy_durably(source: str, target: str, source_dir: int, target_dir: int) -> None:
+    """Copy across file systems to a name of our own, with times and rights, and sync it."""
+    unlink_if_exists(target, target_dir)
+    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+    reader = open_regular(source, source_dir)
+    with open(reader, "rb") as original:
+        about = os.fstat(reader)
+        writer = os.open(target, flags, 0o600, dir_fd=target_dir)
+        with open(writer, "wb") as copy:
+            shutil.copyfileobj(original, copy, 1 << 20)
+            copy.flush()
+            os.fchmod(writer, stat.S_IMODE(about.st_mode) & 0o777)
+            os.utime(writer, ns=(about.st_atime_ns, about.st_mtime_ns))
+            os.fsync(writer)

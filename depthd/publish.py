@@ -1,0 +1,240 @@
+"""Results into the outbox: whole, synced, never over anything else, the manifest last.
+
+Every file is first written to OUTBOX/.depthd/JOB.SUFFIX and synced. Then each gets its final name
+by a hard link, and the hidden names go once the folder is synced. So a run that was cut short is
+undone exactly: a final name without a manifest whose inode (or hash) is that of a hidden file is
+ours. It knows folders and bytes, and nothing of what the bytes mean.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from depthd import files
+from depthd.names import candidates, split
+
+STAGING = ".depthd"
+_MANIFEST = ".json"
+
+
+class Result(Protocol):
+    """What a renderer hands over: a format's name, a suffix, and the bytes in pieces."""
+
+    @property
+    def format(self) -> str: ...
+    @property
+    def suffix(self) -> str: ...
+    @property
+    def parts(self) -> Sequence[bytes | memoryview]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedFile:
+    """One result as the manifest lists it."""
+
+    format: str
+    name: str
+    suffix: str
+    sha256: str
+    bytes: int
+
+
+MakeManifest = Callable[[Sequence[PublishedFile]], bytes]
+
+
+class NamesTaken(Exception):
+    """Every name that this photo's set could have is in use."""
+
+
+class Publisher:
+    """The door of the outbox.
+
+    Args:
+        outbox: where results go.
+        others: folders (done, failed) in which the set's name must be free as well.
+        mode: rights of the results.
+        instance: name of the spool, part of its jobs' ids; a sweep touches only these.
+    """
+
+    def __init__(self, outbox: Path, others: Sequence[Path], mode: int, instance: str) -> None:
+        self._outbox = outbox
+        self._others = others
+        self._mode = mode
+        self._instance = instance
+
+    def publish(
+        self,
+        job_id: str,
+        name: str,
+        stamp: str,
+        results: Sequence[Result],
+        make_manifest: MakeManifest,
+    ) -> str:
+        """Publish a whole set. Returns the name that it got inside the outbox.
+
+        Raises:
+            NamesTaken: no name is left.
+            OSError: the outbox cannot be written; nothing of the set is visible then.
+        """
+        folders, _ = split(name)
+        mode = files.folder_mode(self._mode)
+        with (
+            files.beneath(self._outbox, folders, create_mode=mode) as folder,
+            self._staging() as staging,
+        ):
+            group = os.fstat(folder).st_gid
+            staged = []
+            try:
+                for result in results:  # one by one: those before a fault must be known below
+                    staged.append(self._stage(job_id, result, staging, group))  # noqa: PERF401
+                for target in candidates(name, stamp):
+                    base = split(target)[1]
+                    if self._taken(folders, base):
+                        continue
+                    if self._link_set(job_id, base, staged, make_manifest, staging, folder):
+                        os.fsync(folder)
+                        return target
+                raise NamesTaken(name)
+            finally:
+                for suffix in (*(file.suffix for file in staged), _MANIFEST):
+                    files.unlink_if_exists(job_id + suffix, staging)
+
+    def _stage(self, job_id: str, result: Result, staging: int, group: int) -> PublishedFile:
+        digest = hashlib.sha256()
+        size = 0
+        parts = [memoryview(part).cast("B") for part in result.parts]
+        for part in parts:
+            digest.update(part)
+            size += len(part)
+        name = job_id + result.suffix
+        files.write_durably(name, parts, staging, mode=self._mode, group=group)
+        return PublishedFile(result.format, "", result.suffix, digest.hexdigest(), size)
+
+    def _link_set(
+        self,
+        job_id: str,
+        base: str,
+        staged: Sequence[PublishedFile],
+        make_manifest: MakeManifest,
+        staging: int,
+        folder: int,
+    ) -> bool:
+        """Give a whole set its final names; False, and nothing of it, where one is taken."""
+        listed = [
+            PublishedFile(file.format, base + file.suffix, file.suffix, file.sha256, file.bytes)
+            for file in staged
+        ]
+        group = os.fstat(folder).st_gid
+        manifest = make_manifest(listed)
+        files.write_durably(job_id + _MANIFEST, [manifest], staging, mode=self._mode, group=group)
+        linked = []
+        try:
+            for suffix in (*(file.suffix for file in staged), _MANIFEST):
+                files.link_noreplace(job_id + suffix, base + suffix, staging, folder)
+                linked.append(suffix)
+        except OSError as error:
+            for suffix in linked:  # back to the hidden names, whichever way they came
+                if files.exists(job_id + suffix, staging):
+                    os.unlink(base + suffix, dir_fd=folder)
+                else:
+                    files.rename_noreplace(base + suffix, job_id + suffix, folder, staging)
+            if isinstance(error, FileExistsError):
+                return False
+            raise
+        return True
+
+    def _taken(self, folders: tuple[str, ...], base: str) -> bool:
+        for root, name in (
+            (self._outbox, base + _MANIFEST),
+            *((other, taken) for other in self._others for taken in (base, f"{base}.error.json")),
+        ):
+            try:
+                with files.beneath(root, folders) as folder:
+                    if files.exists(name, folder):
+                        return True
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+        return False
+
+    @contextmanager
+    def _staging(self) -> Iterator[int]:
+        with files.beneath(self._outbox, [STAGING], create_mode=0o700) as handle:
+            yield handle
+
+    # recovery --------------------------------------------------------------------------------
+
+    def find(self, job_id: str, name: str, stamp: str) -> str | None:
+        """The name under which a job's manifest is out, if it is."""
+        folders, _ = split(name)
+        try:
+            with files.beneath(self._outbox, folders) as folder:
+                for target in candidates(name, stamp):
+                    manifest = _read_manifest(split(target)[1] + _MANIFEST, folder)
+                    if manifest is not None and manifest.get("job") == job_id:
+                        return target
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return None
+
+    def roll_back(self, job_id: str, name: str) -> None:
+        """Undo whatever an interrupted attempt of an unpublished job has left."""
+        folders, _ = split(name)
+        with self._staging() as staging:
+            manifest = _read_manifest(job_id + _MANIFEST, staging)
+            if manifest is not None:  # nothing gets its final name before this one is written
+                with files.beneath(self._outbox, folders) as folder:
+                    for file in manifest["files"]:
+                        hidden = job_id + file["suffix"]
+                        _unlink_ours(hidden, file["name"], file["sha256"], staging, folder)
+                    os.fsync(folder)
+            for entry in os.listdir(staging):
+                if entry.startswith(job_id):
+                    files.unlink_if_exists(entry, staging)
+
+    def sweep(self) -> None:
+        """Remove this spool's hidden leftovers; call it after every job was looked at."""
+        with self._staging() as staging:
+            for entry in os.listdir(staging):
+                if f"-{self._instance}." in entry:
+                    files.unlink_if_exists(entry, staging)
+
+    def probe(self) -> None:
+        """Write, sync and remove a small file. Raises OSError while the outbox is not usable."""
+        name = f"probe-{self._instance}."
+        with self._staging() as staging:
+            files.write_durably(
+                name, [b"depthd"], staging, mode=0o600, group=os.fstat(staging).st_gid
+            )
+            files.unlink_if_exists(name, staging)
+
+
+def _read_manifest(name: str, folder: int) -> dict[str, Any] | None:
+    try:
+        with open(files.open_regular(name, folder), "rb") as file:
+            manifest = json.loads(file.read(1 << 20))
+    except (OSError, ValueError):
+        return None
+    return manifest if isinstance(manifest, dict) else None
+
+
+def _unlink_ours(hidden: str, final: str, sha256: str, staging: int, folder: int) -> None:
+    """Remove a final name that an unpublished attempt of ours has linked or renamed."""
+    if not files.exists(final, folder):
+        return
+    if files.exists(hidden, staging):
+        ours = os.path.samestat(
+            os.stat(hidden, dir_fd=staging, follow_symlinks=False),
+            os.stat(final, dir_fd=folder, follow_symlinks=False),
+        )
+    else:  # no hard links here: the hidden name became the final one
+        with open(files.open_regular(final, folder), "rb") as file:
+            ours = hashlib.file_digest(file, "sha256").hexdigest() == sha256
+    if ours:
+        os.unlink(final, dir_fd=folder)

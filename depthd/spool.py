@@ -1,0 +1,426 @@
+"""The spool: photos between inbox and done/failed, one private folder of work/ each.
+
+    work/JOB/job.json    who the photo is and how often it was tried; on disk before work starts
+    work/JOB/original    the photo itself, renamed here in one atomic step
+
+Together with `publish` the only module that renames or removes files of users. It knows folders
+and jobs; it never opens a photo's content and knows nothing of the worker.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import secrets
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from depthd import files
+from depthd.config import Config
+from depthd.errors import FAULTS, ConfigurationError, FaultCode, OutputError
+from depthd.intake import Candidate
+from depthd.names import candidates, printable, split, timestamp
+
+_ORIGINAL = "original"
+_RECORD = "job.json"
+_LOCK = ".lock"
+_FOLDER_MODES = {
+    "inbox": 0o775,
+    "work": 0o700,
+    "outbox": 0o775,
+    "done": 0o775,
+    "failed": 0o775,
+    "log": 0o750,
+    "state": 0o750,
+}
+# A folder that a photo's name asks for cannot exist: that is no fault of the disk.
+NO_PLACE = frozenset({errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
+_LOCK_PATIENCE = 10.0  # seconds; a killed predecessor's worker holds the lock until it is gone
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One claimed photo; exactly what job.json holds."""
+
+    id: str
+    name: str  # inside the inbox, os.fsdecode'd
+    stamp: str  # time of the claim, unique in this spool
+    claimed: float  # the same in seconds since the epoch
+    size: int
+    attempts: int  # starts of work, counted before each
+    crashes: int  # attempts that ended with the worker's death
+    alone: bool  # whether the last attempt had the worker for itself
+
+
+class Vanished(Exception):
+    """The candidate is not (or no longer) a file that may be taken."""
+
+
+class Spool:
+    """Claims, counts, and brings home.
+
+    Raises:
+        ConfigurationError: another daemon owns work/, or it lies on another file system.
+        OutputError: a folder cannot be created.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._inbox = config.folder("inbox")
+        self._work = config.folder("work")
+        self._done = config.folder("done")
+        self._failed = config.folder("failed")
+        self._outbox = config.folder("outbox")
+        self._mode = config.output.mode
+        make_folders(config)
+        self.lock = _lock(self._work / _LOCK)
+        self.instance = _instance(self.lock)
+        self._last_stamp = 0.0
+        if os.stat(self._work).st_dev != os.stat(self._inbox).st_dev:
+            raise ConfigurationError(
+                f"paths.work ({self._work}) lies on another file system than "
+                f"paths.inbox ({self._inbox})",
+                "photos are claimed by renaming; set paths.work to a folder beside the inbox",
+            )
+
+    def close(self) -> None:
+        """Release work/ for another daemon."""
+        os.close(self.lock)
+
+    # claim -----------------------------------------------------------------------------------
+
+    def claim(self, candidate: Candidate, *, alone: bool = False) -> Job:
+        """Take a photo out of the inbox in one atomic step, its first attempt counted.
+
+        Raises:
+            Vanished: it is gone, changed, or not a plain file of its own.
+            OSError: work/ cannot be written, or the photo not be moved (EXDEV: another disk).
+        """
+        moment = self._next_moment()
+        stamp = timestamp(moment)
+        job = Job(
+            id=f"{stamp}-{self.instance}",
+            name=candidate.name,
+            stamp=stamp,
+            claimed=moment,
+            size=candidate.size,
+            attempts=1,
+            crashes=0,
+            alone=alone,
+        )
+        folders, base = split(candidate.name)
+        with self._source(candidate, folders) as source:
+            self._take(job, base, source, candidate)
+        return job
+
+    @contextmanager
+    def _source(self, candidate: Candidate, folders: tuple[str, ...]) -> Iterator[int]:
+        """Handle of the photo's folder, once it is sure that the photo is still there."""
+        with ExitStack() as stack:
+            try:
+                source = stack.enter_context(files.beneath(self._inbox, folders))
+                about = os.stat(split(candidate.name)[1], dir_fd=source, follow_symlinks=False)
+            except OSError as error:
+                raise Vanished(candidate.name) from error
+            if not _is_candidate(about, candidate):
+                raise Vanished(candidate.name)
+            yield source
+
+    def _take(self, job: Job, base: str, source: int, candidate: Candidate) -> None:
+        (self._work / job.id).mkdir(mode=0o700)
+        with files.directory(self._work / job.id) as folder:
+            try:
+                _write_record(job, folder)
+                files.rename_noreplace(base, _ORIGINAL, source, folder)
+            except OSError as error:
+                self._remove_folder(job.id, folder)
+                if isinstance(error, FileNotFoundError):
+                    raise Vanished(candidate.name) from error
+                raise
+            about = os.stat(_ORIGINAL, dir_fd=folder, follow_symlinks=False)
+            if not _is_candidate(about, candidate):
+                # Between the look and the rename the name became something else: not ours.
+                names = [split(name)[1] for name in candidates(base, job.stamp)]
+                _rename_to_first_free(_ORIGINAL, names, folder, source)
+                self._remove_folder(job.id, folder)
+                raise Vanished(candidate.name)
+
+    def _next_moment(self) -> float:
+        """Now in whole milliseconds, later than every moment before."""
+        self._last_stamp = max(round(time.time(), 3), round(self._last_stamp + 0.001, 3))
+        return self._last_stamp
+
+    # attempts --------------------------------------------------------------------------------
+
+    def count_attempt(self, job: Job, *, alone: bool) -> Job:
+        """Write down that work on a job starts again."""
+        return self._rewrite(replace(job, attempts=job.attempts + 1, alone=alone))
+
+    def count_crash(self, job: Job) -> Job:
+        """Write down that the worker died with this job in its hands."""
+        return self._rewrite(replace(job, crashes=job.crashes + 1))
+
+    def return_attempt(self, job: Job) -> Job:
+        """The service stopped before the attempt could end: it does not count."""
+        return self._rewrite(replace(job, attempts=max(0, job.attempts - 1)))
+
+    def _rewrite(self, job: Job) -> Job:
+        with files.directory(self._work / job.id) as folder:
+            _write_record(job, folder)
+        return job
+
+    # home ------------------------------------------------------------------------------------
+
+    def finish(self, job: Job, target: str) -> str:
+        """Move the original of a published job to done/. Returns its name there."""
+        return self._move_home(job, self._done, target)
+
+    def fail(self, job: Job, code: FaultCode, detail: str) -> str:
+        """Move the original to failed/, NAME.error.json before it. Returns its name there."""
+        for target in candidates(job.name, job.stamp):
+            if not self._taken(job, target):
+                break
+        folders, base = split(target)
+        reason = {
+            "schema": "depthd.error/1",
+            "job": job.id,
+            "name": printable(job.name),
+            "code": code.value,
+            "message": FAULTS[code].sentence,
+            "detail": printable(detail),
+            "hint": FAULTS[code].hint,
+            "attempts": job.attempts,
+            "failed": timestamp(time.time()),
+        }
+        with self._home(self._failed, folders) as (folder, _):
+            note = f"{base}.error.json"
+            if not files.exists(note, folder):  # a crash may have come right after it was written
+                temporary = f".{job.id}.error"
+                data = json.dumps(reason, indent=2).encode() + b"\n"
+                group = os.fstat(folder).st_gid
+                files.write_durably(temporary, [data], folder, mode=self._mode, group=group)
+                files.rename_noreplace(temporary, note, folder, folder)
+        return self._move_home(job, self._failed, target)
+
+    def _taken(self, job: Job, target: str) -> bool:
+        """Whether any of a set's names is in use by another photo."""
+        folders, base = split(target)
+        for root, name in (
+            (self._failed, base),
+            (self._done, base),
+            (self._outbox, f"{base}.json"),
+        ):
+            if _is_there(root, folders, name):
+                return True
+        note = self._failed.joinpath(*folders, f"{base}.error.json")
+        if not _is_there(self._failed, folders, note.name):
+            return False
+        try:
+            return bool(json.loads(note.read_bytes()).get("job") != job.id)
+        except (OSError, ValueError, AttributeError):
+            return True
+
+    def _move_home(self, job: Job, home: Path, target: str) -> str:
+        folders, base = split(target)
+        with (
+            files.directory(self._work / job.id) as source,
+            self._home(home, folders) as (folder, folders),
+        ):
+            if files.exists(_ORIGINAL, source):
+                names = [base, *(split(name)[1] for name in candidates(target, job.stamp))]
+                try:
+                    base = _rename_to_first_free(_ORIGINAL, names, source, folder)
+                except OSError as error:
+                    if error.errno != errno.EXDEV:
+                        raise
+                    base = _copy_home(job, source, folder, names)
+                os.fsync(folder)
+            self._remove_folder(job.id, source)
+        return "/".join((*folders, base))
+
+    @contextmanager
+    def _home(self, home: Path, folders: tuple[str, ...]) -> Iterator[tuple[int, tuple[str, ...]]]:
+        """Handle of a photo's folder in done/ or failed/, and its name.
+
+        Where something else has the folder's name, photos come to lie in `home` itself.
+        """
+        with ExitStack() as stack:
+            mode = files.folder_mode(self._mode)
+            try:
+                handle = stack.enter_context(files.beneath(home, folders, create_mode=mode))
+            except OSError as error:
+                if not folders or error.errno not in NO_PLACE:
+                    raise
+                folders = ()
+                handle = stack.enter_context(files.directory(home))
+            yield handle, folders
+
+    def probe(self) -> None:
+        """Raises OSError while work/, done/ or failed/ cannot be written."""
+        for folder in (self._work, self._done, self._failed):
+            name = f".probe-{self.instance}"
+            with files.directory(folder) as handle:
+                group = os.fstat(handle).st_gid
+                files.write_durably(name, [b"depthd"], handle, mode=0o600, group=group)
+                files.unlink_if_exists(name, handle)
+
+    def _remove_folder(self, job_id: str, folder: int) -> None:
+        """Remove a job's folder, which never holds an original any more."""
+        for name in (f"{_RECORD}.new", _RECORD):
+            files.unlink_if_exists(name, folder)
+        os.rmdir(self._work / job_id)
+
+    # start-up --------------------------------------------------------------------------------
+
+    def sweep(self) -> Iterator[Job]:
+        """Jobs that a former run left behind, oldest first; empty claims are cleared away.
+
+        A job whose record is unreadable keeps its original: it goes to failed/ as JOB.
+        """
+        for entry in sorted(os.listdir(self._work)):
+            path = self._work / entry
+            if entry.startswith(".") or not stat.S_ISDIR(os.lstat(path).st_mode):
+                continue
+            job = read_job(path)
+            if not os.path.lexists(path / _ORIGINAL):
+                with files.directory(path) as folder:
+                    self._remove_folder(entry, folder)
+            elif job is not None and job.id == entry:
+                yield job
+            else:
+                lost = Job(entry, entry, timestamp(time.time()), time.time(), 0, 0, 0, alone=False)
+                self.fail(lost, FaultCode.UNREADABLE, "work/JOB/job.json is missing or damaged")
+
+
+def read_job(folder: Path) -> Job | None:
+    """The record of a job, or None where it is missing or damaged."""
+    try:
+        return Job(**json.loads((folder / _RECORD).read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def original_path(work: Path, job_id: str) -> Path:
+    """Where the worker finds a job's photo."""
+    return work / job_id / _ORIGINAL
+
+
+def make_folders(config: Config) -> None:
+    """Create what is missing of the configured folders.
+
+    Raises:
+        OutputError: one of them cannot be created, or is not a folder.
+    """
+    for name, mode in _FOLDER_MODES.items():
+        path = config.folder(name)
+        try:
+            path.mkdir(mode=mode, parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"paths.{name}: cannot create {path}: {error.strerror}",
+                "create it for the user that runs depthd, or set another path",
+            ) from error
+
+
+def _write_record(job: Job, folder: int) -> None:
+    data = json.dumps(asdict(job)).encode()
+    temporary = f"{_RECORD}.new"
+    files.write_durably(temporary, [data], folder, mode=0o600, group=os.getegid())
+    os.rename(temporary, _RECORD, src_dir_fd=folder, dst_dir_fd=folder)
+
+
+def _is_candidate(about: os.stat_result, candidate: Candidate) -> bool:
+    """The same plain file, unchanged, with one name only."""
+    return (
+        stat.S_ISREG(about.st_mode)
+        and about.st_nlink == 1
+        and about.st_dev == candidate.device
+        and about.st_ino == candidate.inode
+        and about.st_size == candidate.size
+        and about.st_mtime_ns == candidate.mtime_ns
+    )
+
+
+def _is_there(root: Path, folders: tuple[str, ...], name: str) -> bool:
+    try:
+        with files.beneath(root, folders) as folder:
+            return files.exists(name, folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def _rename_to_first_free(source: str, names: list[str], source_dir: int, target_dir: int) -> str:
+    for base in names:
+        try:
+            files.rename_noreplace(source, base, source_dir, target_dir)
+        except FileExistsError:
+            continue
+        return base
+    raise FileExistsError(errno.EEXIST, "every name is taken", names[0])
+
+
+def _copy_home(job: Job, source: int, folder: int, names: list[str]) -> str:
+    """Copy, sync, give the final name, sync, and only then remove the original.
+
+    The copy keeps its hidden name until the original is gone, so that a run that was cut short
+    recognises its own copy by the inode.
+    """
+    hidden = f".{job.id}"
+    for base in names:
+        if files.exists(hidden, folder) and _same_file(hidden, base, folder):
+            break
+        if not files.exists(base, folder):
+            files.copy_durably(_ORIGINAL, hidden, source, folder)
+            files.link_noreplace(hidden, base, folder, folder)
+            break
+    else:
+        raise FileExistsError(errno.EEXIST, "every name is taken", names[0])
+    os.fsync(folder)
+    os.unlink(_ORIGINAL, dir_fd=source)
+    files.unlink_if_exists(hidden, folder)
+    return base
+
+
+def _same_file(one: str, other: str, folder: int) -> bool:
+    try:
+        return os.path.samestat(
+            os.stat(one, dir_fd=folder, follow_symlinks=False),
+            os.stat(other, dir_fd=folder, follow_symlinks=False),
+        )
+    except FileNotFoundError:
+        return False
+
+
+def _lock(path: Path) -> int:
+    """Own work/ until this process and its worker are gone."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + _LOCK_PATIENCE
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                os.close(handle)
+                raise ConfigurationError(
+                    f"another depthd works in {path.parent}",
+                    "stop it, or give this one a root (or paths.work) of its own",
+                ) from None
+            time.sleep(0.05)
+        else:
+            return handle
+
+
+def _instance(lock: int) -> str:
+    """Eight hex digits that name this spool for ever; they are kept in the lock file."""
+    known = os.pread(lock, 8, 0).decode(errors="replace")
+    if len(known) == 8 and all(char in "0123456789abcdef" for char in known):
+        return known
+    fresh = secrets.token_hex(4)
+    os.pwrite(lock, fresh.encode(), 0)
+    os.fsync(lock)
+    return fresh
