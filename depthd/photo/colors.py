@@ -1,0 +1,51 @@
+"""Depth values to colours: range, palette index, palette. Knows arrays only."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Colormap = Literal["inferno", "magma", "viridis", "turbo", "gray"]
+_OPENCV = {
+    "inferno": cv2.COLORMAP_INFERNO,
+    "magma": cv2.COLORMAP_MAGMA,
+    "viridis": cv2.COLORMAP_VIRIDIS,
+    "turbo": cv2.COLORMAP_TURBO,
+}
+_BLOCK = 2**17  # values scaled at a time, so that all passes stay in the cache
+
+
+def palette(name: Colormap) -> NDArray[np.uint8]:
+    """(256, 3) RGB; index 255 is nearest."""
+    ramp = np.arange(256, dtype=np.uint8)
+    if name == "gray":
+        return np.repeat(ramp[:, None], 3, axis=1)
+    return np.ascontiguousarray(cv2.applyColorMap(ramp, _OPENCV[name])[:, 0, ::-1])
+
+
+def quantise(
+    depth: NDArray[np.float32], low: float, high: float, levels: Literal[255, 65535]
+) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """`levels * (depth - low) / (high - low)`, cut off below 0 and above `levels`, rounded down.
+
+    In float32 and in upstream's order of operations (`write_depth` in midas/utils.py), so that
+    every index is upstream's. Depth without a range is all 0, the darkest.
+
+    Returns:
+        uint8 or uint16 (H, W).
+    """
+    indices = np.zeros(depth.shape, np.uint8 if levels == 255 else np.uint16)
+    span = np.float32(high) - np.float32(low)
+    if not span > np.finfo(float).eps:
+        return indices
+    rows = max(1, _BLOCK // depth.shape[1])
+    for start in range(0, depth.shape[0], rows):
+        scaled = depth[start : start + rows] - np.float32(low)
+        scaled *= np.float32(levels)
+        scaled /= span
+        np.clip(scaled, 0, levels, out=scaled)
+        indices[start : start + rows] = scaled
+    return indices
