@@ -26,6 +26,7 @@ PREFIX = "DEPTHD_"
 # Variables with our prefix that are not keys of the configuration.
 OTHER_VARIABLES = {
     "DEPTHD_DEBUG": "1 shows the traceback of an unexpected error",
+    "DEPTHD_WEIGHTS_URL": "address of a mirror of the weights",
 }
 
 

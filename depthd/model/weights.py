@@ -44,7 +44,9 @@ class Weights:
     published: bool
 
 
-def find_weights(config: Model, state: Path, *, report: Callable[[str], None]) -> Weights:
+def find_weights(
+    config: Model, state: Path, *, report: Callable[[str], None], online: bool = True
+) -> Weights:
     """The weights to serve with, in the order of the module's first line.
 
     A configured file that is missing or unusable is an error; nothing else is taken in its place.
@@ -54,6 +56,7 @@ def find_weights(config: Model, state: Path, *, report: Callable[[str], None]) -
         config: the section `model`.
         state: the folder state/; a download goes to state/weights/.
         report: told in words what was found wrong and what is being done.
+        online: whether a download may be tried.
 
     Raises:
         UnavailableError: there are none, and no fallback is allowed.
@@ -66,6 +69,8 @@ def find_weights(config: Model, state: Path, *, report: Callable[[str], None]) -
     if found := _cached(spec, state, report):
         return found
     try:
+        if not online:
+            raise UnavailableError("they are not on this machine")
         return _downloaded(spec, state, report)
     except DepthdError as error:
         if config.fallback == "none":

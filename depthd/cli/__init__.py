@@ -1,0 +1,112 @@
+"""The command line: arguments in, words and exit codes out.
+
+The only package that prints. One module for each command, imported when it is asked for, so
+that `depthd run` stays small. `main` is the one place that turns exceptions into words.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+import click
+
+from depthd import __version__
+from depthd.cli.report import report
+from depthd.errors import DepthdError, ExitCode
+
+COMMANDS = ("run", "demo", "process", "check", "status", "model", "config")
+DEBUG_VARIABLE = "DEPTHD_DEBUG"
+_INTERRUPTED = 128 + 2
+_BROKEN_PIPE = 128 + 13
+
+
+class _Commands(click.Group):
+    """Commands in modules of their own name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"depthd.cli.{cmd_name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if not args[0].startswith("-") and args[0] not in COMMANDS:
+            raise click.exceptions.NoSuchCommand(args[0], possibilities=COMMANDS, ctx=ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.command(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 96},
+    epilog="First steps: depthd demo. Every command has --help with an example.",
+)
+@click.version_option(__version__, prog_name="depthd", message="%(prog)s %(version)s")
+def depthd() -> None:
+    """Photos in, depth out: turns dropped photos into depth maps on a CPU."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: without the program's name; default sys.argv.
+
+    Returns:
+        The exit code of the process.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal may know fewer letters than names do
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        result: Any = depthd.main(arguments, prog_name="depthd", standalone_mode=False)
+        sys.stdout.flush()
+    except (click.Abort, KeyboardInterrupt):
+        return _INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still buffered goes nowhere
+        return _BROKEN_PIPE
+    except Exception as error:  # noqa: BLE001 - the last line of defence
+        return _explain(error)
+    return int(result or 0)
+
+
+def _explain(error: Exception) -> int:
+    """Say what went wrong in words; returns the exit code."""
+    match error:
+        case DepthdError():
+            _say(error.message, error.hint)
+            return error.exit_code
+        case click.exceptions.NoArgsIsHelpError():
+            click.echo(error.format_message(), err=True)
+            return ExitCode.USAGE
+        case click.ClickException():
+            context = getattr(error, "ctx", None)
+            path = context.command_path if context is not None else "depthd"
+            _say(error.format_message(), f"'{path} --help' shows what it takes.")
+            return ExitCode.USAGE
+        case _:
+            if os.environ.get(DEBUG_VARIABLE):
+                traceback.print_exception(error)
+            text = str(error).strip().splitlines()
+            _say(
+                f"unexpected {type(error).__name__}" + (f": {text[0]}" if text else ""),
+                f"This is a fault of depthd; {DEBUG_VARIABLE}=1 in the environment shows where.",
+            )
+            return ExitCode.TEMPORARY
+
+
+def _say(message: str, hint: str) -> None:
+    text = f"depthd: {message}"
+    if hint:
+        text += f"\nHint: {hint[0].upper()}{hint[1:]}"
+    report(text)

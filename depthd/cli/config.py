@@ -1,0 +1,70 @@
+"""`depthd config`: what is effective and what is allowed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import click
+import yaml
+
+from depthd.cli.options import Configured, configured
+from depthd.config.load import Loaded
+from depthd.names import printable
+
+_WIDTH = 44  # column of the origins
+
+
+@click.group("config")
+def command() -> None:
+    """Show the effective configuration, or what is allowed in it."""
+
+
+@command.command("show")
+@configured
+def show(configured: Configured) -> None:
+    r"""Print the effective configuration as YAML, each value with its origin.
+
+    \b
+    Example:
+      depthd config show -c depthd.yaml --set worker.timeout=30s
+    """
+    for line in _lines(configured.load()):
+        click.echo(line)
+
+
+@command.command("schema")
+def schema() -> None:
+    r"""Print the JSON schema of the configuration file.
+
+    \b
+    Example:
+      depthd config schema > depthd.schema.json
+    """
+    from depthd.config.example import schema as make_schema  # noqa: PLC0415 - only needed here
+
+    click.echo(json.dumps(make_schema(), indent=2))
+
+
+def _lines(loaded: Loaded) -> Iterator[str]:
+    config = loaded.config
+    values = config.model_dump(mode="json")
+    section = ""
+    for key, source in loaded.sources.items():
+        parent, _, name = key.rpartition(".")
+        if parent and parent != section:
+            yield f"{parent}:"
+        section = parent
+        value: Any = values[parent][name] if parent else values[name]
+        if parent == "paths" and value is None:
+            source = f"{config.folder(name)} by {source}"  # noqa: PLW2901
+        line = f"{'  ' if parent else ''}{name}:{_yaml(value)}"
+        yield f"{line:<{_WIDTH}} # {printable(source)}"
+
+
+def _yaml(value: Any) -> str:
+    if value is None:
+        return ""
+    text: str = yaml.safe_dump(value, default_flow_style=True, width=10_000, allow_unicode=True)
+    return " " + text.removesuffix("...\n").strip()

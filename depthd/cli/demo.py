@@ -1,0 +1,209 @@
+"""`depthd demo`: the real daemon, the bundled photos, and what came out."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import IO, Any
+
+import click
+
+from depthd.cli.report import report
+from depthd.config import Config
+from depthd.config.load import load
+from depthd.errors import DepthdError, ExitCode, OutputError, UnavailableError
+from depthd.events import Event
+from depthd.logs import FILE_NAME
+
+_DEADLINE = 900.0  # seconds; a first start may download and convert the network
+_STOP_DEADLINE = 30.0
+_LOOK_EVERY = 0.05
+# Set for some real daemon, these would lead the demo into its inbox, or hide the log that it reads.
+_NOT_OURS = ("DEPTHD_PATHS__", "DEPTHD_LOG__")
+
+
+@dataclass
+class _Story:
+    """What the daemon's log has told so far."""
+
+    model: dict[str, Any] = field(default_factory=dict)
+    dropped: dict[str, float] = field(default_factory=dict)  # when, by name
+    published: dict[str, dict[str, Any]] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)  # from the drop to done or failed
+    failed: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def is_over(self) -> bool:
+        return bool(self.dropped) and len(self.seconds) == len(self.dropped)
+
+
+@click.command("demo")
+@click.option(
+    "--root",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="New folder for the daemon; depthd-demo here if this is not given.",
+)
+def command(root: Path | None) -> ExitCode:
+    r"""Start the daemon, drop bundled photos into its inbox, show what came out, stop it.
+
+    Exit code 0 if every photo became depth.
+
+    \b
+    Example:
+      depthd demo --root /tmp/depth
+    """
+    samples = sorted(Path(str(files("depthd") / "samples")).glob("*.jpg"))
+    if not samples:
+        raise UnavailableError("the bundled photos are missing", "install depthd again")
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(_NOT_OURS)
+    }
+    config = load(None, environment, (), _new_root(root).absolute()).config
+    with _daemon(config, environment) as (daemon, words):
+        story = _watch(daemon, words, config, samples)
+    return _tell(story, config)
+
+
+def _new_root(wanted: Path | None) -> Path:
+    """A folder that is new or empty; without a wish the first free depthd-demo here."""
+    number = 1
+    root = wanted or Path("depthd-demo")
+    while wanted is None and root.exists():
+        number += 1
+        root = Path(f"depthd-demo-{number}")
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        if any(root.iterdir()):
+            raise OutputError(f"{root} is not empty", "give --root a folder that is not there yet")
+    except OSError as error:
+        raise OutputError(f"cannot create {root}: {error.strerror}") from error
+    return root
+
+
+@contextmanager
+def _daemon(
+    config: Config, environment: dict[str, str]
+) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
+    """The running daemon and its standard error; it is stopped at the end."""
+    command = [sys.executable, "-m", "depthd", "run", "-c", os.devnull, "--root", str(config.root)]
+    with tempfile.TemporaryFile() as words:
+        daemon = subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=words, stderr=words
+        )
+        try:
+            yield daemon, words
+        finally:
+            daemon.send_signal(signal.SIGTERM)
+            try:
+                daemon.wait(_STOP_DEADLINE)
+            except subprocess.TimeoutExpired:
+                daemon.kill()
+                daemon.wait()
+
+
+def _watch(
+    daemon: subprocess.Popen[bytes], words: IO[bytes], config: Config, samples: list[Path]
+) -> _Story:
+    """Follow the daemon's log until every photo is done or failed."""
+    report(f"starting the daemon on {config.root}")
+    story = _Story()
+    deadline = time.monotonic() + _DEADLINE
+    log = config.folder("log") / FILE_NAME
+    position = 0
+    while not story.is_over:
+        if daemon.poll() is not None:
+            raise _DaemonEndedError(daemon.returncode, words)
+        if time.monotonic() > deadline:
+            raise UnavailableError(f"no result after {_DEADLINE:g} s", f"look into {log}")
+        lines, position = _read_lines(log, position)
+        for line in lines:
+            _hear(json.loads(line), story, config, samples)
+        time.sleep(_LOOK_EVERY)
+    return story
+
+
+class _DaemonEndedError(DepthdError):
+    """The daemon ended by itself; its last words say why, its exit code is passed on."""
+
+    def __init__(self, code: int, words: IO[bytes]) -> None:
+        words.seek(0)
+        said = [line for line in words.read().decode(errors="replace").splitlines() if line]
+        own = [line for line in said if not line.startswith("{")]
+        super().__init__("the daemon ended by itself:\n" + "\n".join((own or said)[-5:]))
+        self.exit_code = ExitCode(code) if code in list(ExitCode) else ExitCode.TEMPORARY
+
+
+def _read_lines(log: Path, position: int) -> tuple[list[bytes], int]:
+    """The complete lines of the log behind a position, and the position behind them."""
+    try:
+        with log.open("rb") as file:
+            file.seek(position)
+            data = file.read()
+    except FileNotFoundError:
+        return [], position
+    whole = data[: data.rfind(b"\n") + 1]
+    return whole.splitlines(), position + len(whole)
+
+
+def _hear(entry: dict[str, Any], story: _Story, config: Config, samples: list[Path]) -> None:
+    name = entry.get("name", "")
+    match entry["event"]:
+        case Event.MODEL_STEP:
+            report(f"  {entry['text']}")
+        case Event.WORKER_READY:
+            story.model = entry
+        case Event.SERVICE_READY if not story.dropped:
+            report(f"copying {len(samples)} photos to {config.folder('inbox')}")
+            for sample in samples:
+                shutil.copy(sample, config.folder("inbox"))
+                story.dropped[sample.name] = time.monotonic()
+        case Event.PHOTO_PUBLISHED:
+            story.published[name] = entry
+        case Event.PHOTO_DONE:
+            story.seconds[name] = time.monotonic() - story.dropped[name]
+        case Event.PHOTO_FAILED:
+            story.seconds[name] = time.monotonic() - story.dropped[name]
+            story.failed[name] = str(entry["code"])
+
+
+def _tell(story: _Story, config: Config) -> ExitCode:
+    from depthd.cli.tables import show  # noqa: PLC0415 - only for people
+
+    rows = [_row(name, story, config) for name in sorted(story.dropped)]
+    show(rows, head=("photo", "size", "model ms", "all ms", "s since drop", "heatmap"))
+    model = story.model
+    click.echo()
+    click.echo(f"served by {model['model']} on {model['engine']}, {model['precision']}")
+    if model["fallback"]:
+        click.echo(
+            "This is the small built-in network: midas_small's weights could not be had. "
+            "Its depth is coarser; 'depthd model fetch' gets the real one."
+        )
+    click.echo(f"Of the seconds, {config.intake.settle:g} are intake.settle: quiet time until a ")
+    click.echo(f"photo counts as whole. Results are in {config.folder('outbox')}")
+    return ExitCode.FAILURE if story.failed else ExitCode.OK
+
+
+def _row(name: str, story: _Story, config: Config) -> tuple[object, ...]:
+    seconds = f"{story.seconds[name]:.1f}"
+    if name in story.failed:
+        return name, "", "", "", seconds, f"failed: {story.failed[name]}"
+    times = {key: ms for key, ms in story.published[name].items() if key.endswith("_ms")}
+    base = config.folder("outbox") / story.published[name]["output"]
+    manifest = json.loads(base.with_name(base.name + ".json").read_text(encoding="utf-8"))
+    size = "{width} x {height}".format(**manifest["photo"])
+    pictures = [file["name"] for file in manifest["files"] if file["format"] == "heatmap"]
+    total = f"{sum(times.values()):.0f}"
+    return name, size, f"{times['infer_ms']:.0f}", total, seconds, *pictures

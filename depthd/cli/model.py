@@ -1,0 +1,126 @@
+"""`depthd model`: the networks and their weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from depthd.cli.options import Configured, configured
+from depthd.cli.report import report
+from depthd.config import Config
+from depthd.errors import DepthdError
+from depthd.model.catalogue import MODELS
+from depthd.model.weights import Weights, adopt_file, find_weights
+from depthd.names import printable
+
+
+@click.group("model")
+def command() -> None:
+    """List, fetch, verify and prepare the network's weights."""
+
+
+@command.command("list")
+@configured
+def list_models(configured: Configured) -> None:
+    r"""Show which networks there are, and whether their weights are on this machine.
+
+    \b
+    Example:
+      depthd model list --root ~/depth
+    """
+    from depthd.cli.tables import show  # noqa: PLC0415 - only for people
+
+    config = configured.config()
+    rows = []
+    for name, spec in MODELS.items():
+        found = _look(config, name)
+        where = found.path if found is not None else "not here; get them by 'depthd model fetch'"
+        digest = found.sha256[:8] if found is not None else spec.sha256_prefix
+        chosen = "configured" if name == config.model.name else ""
+        rows.append((name, digest, where, chosen))
+    show(rows, head=("model", "SHA-256", "weights", ""))
+
+
+@command.command("fetch")
+@configured
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Take the published file from a disk instead of the network.",
+)
+def fetch(configured: Configured, source: Path | None) -> None:
+    r"""Get the configured network's weights into state/, checked by SHA-256.
+
+    \b
+    Examples:
+      depthd model fetch
+      depthd model fetch --from /media/stick/midas_v21_small_256.pt
+    """
+    config = configured.config()
+    spec = MODELS[config.model.name]
+    if source is not None:
+        weights = adopt_file(spec, source, config.folder("state"))
+    else:
+        strict = config.model.model_copy(update={"fallback": "none"})
+        weights = find_weights(strict, config.folder("state"), report=report)
+    _say_found(weights)
+
+
+@command.command("verify")
+@configured
+def verify(configured: Configured) -> None:
+    r"""Check that the weights that would serve are here and whole; nothing is downloaded.
+
+    Exit code 69 when they are not and no fallback is allowed.
+
+    \b
+    Example:
+      depthd model verify --set model.fallback=none
+    """
+    config = configured.config()
+    _say_found(find_weights(config.model, config.folder("state"), report=report, online=False))
+
+
+@command.command("prepare")
+@configured
+def prepare(configured: Configured) -> None:
+    r"""Get weights and convert the network for the engine, so that the first start is quick.
+
+    \b
+    Example:
+      depthd model prepare --root ~/depth
+    """
+    from depthd.model.engine import open_engine  # noqa: PLC0415 - heavy
+
+    config = configured.config()
+    state = config.folder("state")
+    weights = find_weights(config.model, state, report=report)
+    engine = open_engine(config.model, weights, state, report=report).description
+    _say_found(weights)
+    click.echo(f"ready for {engine.engine} {engine.engine_version}, {engine.precision}")
+
+
+def _look(config: Config, name: str) -> Weights | None:
+    """The weights of one network that are on this machine already."""
+    update = {"name": name, "fallback": "none"}
+    if name != config.model.name:
+        update["weights"] = None  # type: ignore[assignment]
+    try:
+        return find_weights(
+            config.model.model_copy(update=update),
+            config.folder("state"),
+            report=report,
+            online=False,
+        )
+    except DepthdError:
+        return None
+
+
+def _say_found(weights: Weights) -> None:
+    stands_in = " (built-in, stands in for the real one)" if weights.fallback else ""
+    click.echo(f"{weights.spec.name}{stands_in}: {printable(str(weights.path))}")
+    origin = "published file" if weights.published else "a file of your own"
+    click.echo(f"SHA-256 {weights.sha256} ({origin}, {weights.source})")

@@ -1,0 +1,28 @@
+"""`depthd run`: the daemon."""
+
+from __future__ import annotations
+
+import click
+
+from depthd.cli.options import Configured, configured
+from depthd.errors import ExitCode
+
+
+@click.command("run")
+@configured
+@click.option(
+    "--once", is_flag=True, help="Drain the inbox and end: 0 if every photo is done, else 1."
+)
+def command(configured: Configured, *, once: bool) -> ExitCode:
+    r"""Turn photos into depth as they are dropped (the daemon).
+
+    Ends in order on SIGTERM or Ctrl-C; SIGHUP reopens the logs and reads the configuration again.
+
+    \b
+    Example:
+      depthd run --root ~/depth
+      cp photo.jpg ~/depth/inbox/     # results appear in ~/depth/outbox/
+    """
+    from depthd import supervisor  # noqa: PLC0415 - only this command needs it
+
+    return supervisor.run(configured.config(), reload=configured.config, once=once)

@@ -1,0 +1,42 @@
+"""Tables for people, safe for every name: no markup, no control characters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from depthd.names import printable
+
+_UNLIMITED = 10_000  # columns, where no terminal cuts the lines
+
+
+def show(
+    rows: Iterable[Sequence[object]],
+    *,
+    head: Sequence[str] = (),
+    styles: dict[str, str] | None = None,
+) -> None:
+    """Print a table on standard output.
+
+    Args:
+        rows: cells; None is an empty one.
+        head: titles of the columns.
+        styles: colours of cells that hold exactly these words, where the terminal has colours.
+    """
+    console = Console(highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        console.width = _UNLIMITED
+    cells = [[_cell(value) for value in row] for row in rows]
+    table = Table(box=None, show_header=bool(head), pad_edge=False, header_style="bold")
+    for index in range(max((len(row) for row in cells), default=len(head))):
+        table.add_column(Text(head[index] if index < len(head) else ""), overflow="fold")
+    for row in cells:
+        table.add_row(*(Text(text, style=(styles or {}).get(text, "")) for text in row))
+    console.print(table)
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else printable(str(value))
