@@ -50,9 +50,14 @@ def _fit(stem: str, mark: str, extension: str) -> str:
     return os.fsdecode(kept + b"~" + digest + mark.encode() + extension_bytes)
 
 
+def readable(name: str) -> str:
+    """A name as real Unicode, fit for strict JSON: undecodable bytes appear as \\xNN."""
+    return os.fsencode(name).decode(errors="backslashreplace")
+
+
 def printable(name: str) -> str:
     """A name as one safe line of real Unicode: undecodable bytes and controls are escaped."""
-    text = os.fsencode(name).decode(errors="backslashreplace")
     return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+        char if char.isprintable() else char.encode("unicode_escape").decode()
+        for char in readable(name)
     )

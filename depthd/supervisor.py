@@ -373,7 +373,14 @@ class Session:
                 ready=ready is not None,
                 restarts=dispatcher.totals.worker_restarts,
             ),
-            model=ready and status.Model.model_validate(ready.model_dump()),
+            model=ready
+            and status.Model(
+                name=ready.model,
+                sha256=ready.sha256,
+                fallback=ready.fallback,
+                engine=ready.engine,
+                precision=ready.precision,
+            ),
             last_failures=tuple(dispatcher.failures),
         )
 

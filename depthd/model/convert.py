@@ -21,7 +21,7 @@ from depthd.model.checkpoint import load_network
 from depthd.model.ir_cache import MODEL_FILE
 from depthd.model.network import MidasNet
 
-_TOLERANCE = 1e-4  # of the depth's range; 1e-5 is usual
+_TOLERANCE = 1e-3  # of the range; right conversions differ by 1e-6 to 2e-4
 _PR_SET_PDEATHSIG = 1
 
 

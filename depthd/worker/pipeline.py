@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from depthd import __version__, files, manifest
 from depthd.errors import FaultCode, PhotoError
 from depthd.estimator import DepthEstimator, Estimate, Prepared
-from depthd.names import candidates
+from depthd.names import candidates, readable
 from depthd.photo.render import Rendered, render
 from depthd.publish import NamesTaken, PublishedFile, Publisher
 from depthd.spool import NO_PLACE, Job, original_path
@@ -204,7 +204,7 @@ def _list(
     return tuple(
         manifest.OutputFile(
             format=result.format,
-            name=manifest.readable(file.name),
+            name=readable(file.name),
             suffix=file.suffix,
             sha256=file.sha256,
             bytes=file.bytes,
