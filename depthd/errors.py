@@ -23,6 +23,18 @@ class ExitCode(IntEnum):
     CONFIGURATION = 78
 
 
+EXIT_MEANINGS: dict[ExitCode, str] = {
+    ExitCode.OK: "all went well",
+    ExitCode.FAILURE: "some photos failed, or a check found something that would not work",
+    ExitCode.USAGE: "the command line is wrong",
+    ExitCode.NO_INPUT: "a file or folder to read is not there",
+    ExitCode.UNAVAILABLE: "weights or engine cannot be had; trying again does not help",
+    ExitCode.CANNOT_CREATE: "a folder or file cannot be created",
+    ExitCode.TEMPORARY: "an unexpected error; trying again may help",
+    ExitCode.CONFIGURATION: "the configuration is wrong; all errors are listed",
+}
+
+
 class DepthdError(Exception):
     """A command cannot go on. `message` says what and where, `hint` what to do."""
 
