@@ -51,7 +51,7 @@ def _fit(stem: str, mark: str, extension: str) -> str:
 
 
 def readable(name: str) -> str:
-    """A name as real Unicode, fit for strict JSON: undecodable bytes appear as \\xNN."""
+    r"""A name as real Unicode, fit for strict JSON: undecodable bytes appear as \xNN."""
     return os.fsencode(name).decode(errors="backslashreplace")
 
 

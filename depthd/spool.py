@@ -145,8 +145,7 @@ class Spool:
             about = os.stat(_ORIGINAL, dir_fd=folder, follow_symlinks=False)
             if not _is_candidate(about, candidate):
                 # Between the look and the rename the name became something else: not ours.
-                names = [split(name)[1] for name in candidates(base, job.stamp)]
-                _rename_to_first_free(_ORIGINAL, names, folder, source)
+                _rename_to_first_free(_ORIGINAL, base, job, folder, source)
                 self._remove_folder(job.id, folder)
                 raise Vanished(candidate.name)
 
@@ -232,13 +231,12 @@ class Spool:
             self._home(home, folders) as (folder, folders),
         ):
             if files.exists(_ORIGINAL, source):
-                names = [base, *(split(name)[1] for name in candidates(target, job.stamp))]
                 try:
-                    base = _rename_to_first_free(_ORIGINAL, names, source, folder)
+                    base = _rename_to_first_free(_ORIGINAL, base, job, source, folder)
                 except OSError as error:
                     if error.errno != errno.EXDEV:
                         raise
-                    base = _copy_home(job, source, folder, names)
+                    base = _copy_home(base, job, source, folder)
                 os.fsync(folder)
             self._remove_folder(job.id, source)
         return "/".join((*folders, base))
@@ -354,36 +352,39 @@ def _is_there(root: Path, folders: tuple[str, ...], name: str) -> bool:
         return False
 
 
-def _rename_to_first_free(source: str, names: list[str], source_dir: int, target_dir: int) -> str:
-    for base in names:
+def _rename_to_first_free(
+    source: str, base: str, job: Job, source_dir: int, target_dir: int
+) -> str:
+    """Rename to `base`, or where that is taken to the next of its candidates."""
+    for name in candidates(base, job.stamp):
         try:
-            files.rename_noreplace(source, base, source_dir, target_dir)
+            files.rename_noreplace(source, name, source_dir, target_dir)
         except FileExistsError:
             continue
-        return base
-    raise FileExistsError(errno.EEXIST, "every name is taken", names[0])
+        return name
+    raise FileExistsError(errno.EEXIST, "every name is taken", base)
 
 
-def _copy_home(job: Job, source: int, folder: int, names: list[str]) -> str:
+def _copy_home(base: str, job: Job, source: int, folder: int) -> str:
     """Copy, sync, give the final name, sync, and only then remove the original.
 
     The copy keeps its hidden name until the original is gone, so that a run that was cut short
     recognises its own copy by the inode.
     """
     hidden = f".{job.id}"
-    for base in names:
-        if files.exists(hidden, folder) and _same_file(hidden, base, folder):
+    for name in candidates(base, job.stamp):
+        if _same_file(hidden, name, folder):
             break
-        if not files.exists(base, folder):
+        if not files.exists(name, folder):
             files.copy_durably(_ORIGINAL, hidden, source, folder)
-            files.link_noreplace(hidden, base, folder, folder)
+            files.link_noreplace(hidden, name, folder, folder)
             break
     else:
-        raise FileExistsError(errno.EEXIST, "every name is taken", names[0])
+        raise FileExistsError(errno.EEXIST, "every name is taken", base)
     os.fsync(folder)
     os.unlink(_ORIGINAL, dir_fd=source)
     files.unlink_if_exists(hidden, folder)
-    return base
+    return name
 
 
 def _same_file(one: str, other: str, folder: int) -> bool:

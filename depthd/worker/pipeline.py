@@ -12,7 +12,7 @@ import os
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Queue
@@ -191,11 +191,15 @@ class Pipeline:
         self._say(
             Published(
                 job=task.id,
-                candidate=list(candidates(task.name, task.stamp)).index(target),
+                candidate=_number(target, candidates(task.name, task.stamp)),
                 milliseconds=milliseconds,
                 notes=estimate.info.photo.notes,
             )
         )
+
+
+def _number(target: str, names: Iterable[str]) -> int:
+    return next(number for number, name in enumerate(names) if name == target)
 
 
 def _list(

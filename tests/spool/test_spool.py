@@ -15,6 +15,7 @@ from depthd import files
 from depthd.config import Config
 from depthd.errors import ConfigurationError, FaultCode, OutputError
 from depthd.intake import Candidate
+from depthd.names import candidates
 from depthd.spool import Job, Spool, Vanished, original_path, read_job
 
 
@@ -61,8 +62,9 @@ def test_a_claim_moves_the_photo_and_records_the_attempt(spool: Spool, tmp_path:
 def test_any_name_comes_home_byte_for_byte(spool: Spool, tmp_path: Path, name: str) -> None:
     job = spool.claim(drop(tmp_path, name))
     assert read_job(tmp_path / "work" / job.id) == job
-    spool.finish(job, name)
-    assert (tmp_path / "done" / name).read_bytes() == b"photo"
+    target = next(candidates(name, job.stamp))
+    assert spool.finish(job, target) == target
+    assert (tmp_path / "done" / target).read_bytes() == b"photo"
     assert [entry for entry in os.listdir(tmp_path / "work") if entry != ".lock"] == []
 
 

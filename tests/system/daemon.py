@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 DEADLINE = 60.0  # seconds; far beyond anything that a healthy daemon needs
 
@@ -54,7 +54,7 @@ class Daemon:
                 start_new_session=True,
             )
 
-    def __enter__(self) -> Daemon:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
