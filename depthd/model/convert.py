@@ -12,7 +12,6 @@ import sys
 import warnings
 from pathlib import Path
 
-import openvino
 import torch
 
 from depthd.errors import DepthdError, ExitCode, UnavailableError
@@ -20,6 +19,7 @@ from depthd.model.catalogue import MODELS
 from depthd.model.checkpoint import load_network
 from depthd.model.ir_cache import MODEL_FILE
 from depthd.model.network import MidasNet
+from depthd.model.silent_openvino import openvino
 
 _TOLERANCE = 1e-3  # of the range; right conversions differ by 1e-6 to 2e-4
 _PR_SET_PDEATHSIG = 1

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import openvino
 
 from depthd.config import Model
 from depthd.errors import UnavailableError
 from depthd.model.cpus import usable_cpus
 from depthd.model.engine import EngineDescription
+from depthd.model.silent_openvino import openvino
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
