@@ -169,8 +169,8 @@ def _cached(spec: ModelSpec, state: Path, report: Callable[[str], None]) -> Weig
 def _torch_hub() -> Path:
     """The folder that torch.hub itself would use (torch.hub.get_dir without importing torch)."""
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    home = os.environ.get("TORCH_HOME") or os.path.join(cache, "torch")  # noqa: PTH118
-    return Path(os.path.expanduser(home)) / "hub"  # noqa: PTH111 - an unknown home is no error
+    home = os.environ.get("TORCH_HOME") or os.path.join(cache, "torch")
+    return Path(os.path.expanduser(home)) / "hub"
 
 
 def _downloaded(spec: ModelSpec, state: Path, report: Callable[[str], None]) -> Weights:

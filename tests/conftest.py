@@ -1,0 +1,48 @@
+"""Fixtures that several rooms' tests share."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def random_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A `.pt` of random weights in the published layout of midas_small."""
+    from random_weights import save_random_weights  # noqa: PLC0415 - torch, two seconds
+
+    return save_random_weights(tmp_path_factory.mktemp("weights") / "midas_v21_small_256.pt")
+
+
+@pytest.fixture(scope="session")
+def _prepared_once(random_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from depthd.config import Model  # noqa: PLC0415
+    from depthd.model.prepare import prepare  # noqa: PLC0415
+    from depthd.model.weights import find_weights  # noqa: PLC0415
+
+    state = tmp_path_factory.mktemp("state")
+    weights = find_weights(Model(weights=random_weights), state, report=print)
+    prepare(weights, state, report=print)
+    return state
+
+
+@pytest.fixture
+def prepared_state(_prepared_once: Path, tmp_path: Path) -> Path:
+    """A folder state/ of one's own in which OpenVINO's form of `random_weights` lies ready.
+
+    Its files are hard links to shared ones: replace them, never edit them in place.
+    """
+    state = tmp_path / "state"
+    shutil.copytree(_prepared_once, state, copy_function=os.link, dirs_exist_ok=True)
+    return state
+
+
+@pytest.fixture(scope="session")
+def upstream(random_weights: Path) -> object:
+    """Upstream's network with `random_weights`; see tests/upstream.py."""
+    from upstream import Upstream  # noqa: PLC0415 - torch and the test extra
+
+    return Upstream(random_weights)
