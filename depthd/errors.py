@@ -126,7 +126,7 @@ FAULTS: dict[FaultCode, Fault] = {
     ),
     FaultCode.UNREADABLE: Fault(
         "The operating system reports an error when the file is read.",
-        "Check the disk that holds the inbox, then run 'depthd retry'.",
+        "Check the disk that holds the inbox, then move the photo back to the inbox.",
     ),
     FaultCode.NO_PLACE: Fault(
         "The results' names or folder are taken by something else.",
