@@ -12,7 +12,6 @@ import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
 
 import click
 
@@ -68,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal may know fewer letters than names do
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        result: Any = depthd.main(arguments, prog_name="depthd", standalone_mode=False)
+        code = _invoke(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()
     except (click.Abort, KeyboardInterrupt):
         return _INTERRUPTED
@@ -77,7 +76,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _BROKEN_PIPE
     except Exception as error:  # noqa: BLE001 - the last line of defence
         return _explain(error)
-    return int(result or 0)
+    return code
+
+
+def _invoke(arguments: Sequence[str]) -> int:
+    """Run without click's own main, which answers some exceptions with codes of its own."""
+    try:
+        with depthd.make_context("depthd", list(arguments)) as context:
+            return int(depthd.invoke(context) or ExitCode.OK)
+    except click.exceptions.Exit as end:  # --help, --version
+        return end.exit_code
 
 
 def _explain(error: Exception) -> int:

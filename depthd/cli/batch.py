@@ -56,7 +56,7 @@ def process(photos: list[Photo], config: Config, state: Path, folder: Path) -> E
     click.echo(
         f"{len(photos) - failed} done, {failed} failed in {seconds:.1f} s, {rate:.1f} a second"
     )
-    click.echo(f"model {model}; results in {printable(str(folder))}")
+    click.echo(f"served by {model}; results are in {printable(str(folder))}")
     return ExitCode.FAILURE if failed else ExitCode.OK
 
 

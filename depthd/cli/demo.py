@@ -25,6 +25,7 @@ from depthd.config.load import load
 from depthd.errors import DepthdError, ExitCode, OutputError, UnavailableError
 from depthd.events import Event
 from depthd.logs import FILE_NAME
+from depthd.manifest import Manifest
 
 _DEADLINE = 900.0  # seconds; a first start may download and convert the network
 _STOP_DEADLINE = 30.0
@@ -182,28 +183,35 @@ def _tell(story: _Story, config: Config) -> ExitCode:
     from depthd.cli.tables import show  # noqa: PLC0415 - only for people
 
     rows = [_row(name, story, config) for name in sorted(story.dropped)]
-    show(rows, head=("photo", "size", "model ms", "all ms", "s since drop", "heatmap"))
+    show(rows, head=("photo", "pixels", "network", "in the worker", "from drop to done", "heatmap"))
     model = story.model
-    click.echo()
-    click.echo(f"served by {model['model']} on {model['engine']}, {model['precision']}")
+    click.echo(f"\nServed by {model['model']} on {model['engine']}, {model['precision']}.")
     if model["fallback"]:
         click.echo(
-            "This is the small built-in network: midas_small's weights could not be had. "
-            "Its depth is coarser; 'depthd model fetch' gets the real one."
+            "That is the small built-in network, because the weights of midas_small could not be\n"
+            "had. Its depth is coarser; 'depthd model fetch' gets the real one."
         )
-    click.echo(f"Of the seconds, {config.intake.settle:g} are intake.settle: quiet time until a ")
-    click.echo(f"photo counts as whole. Results are in {config.folder('outbox')}")
+    click.echo(
+        f"A photo counts as whole after {config.intake.settle:g} s of quiet (intake.settle)."
+    )
+    click.echo(f"Look into {config.folder('outbox')}")
     return ExitCode.FAILURE if story.failed else ExitCode.OK
 
 
-def _row(name: str, story: _Story, config: Config) -> tuple[object, ...]:
-    seconds = f"{story.seconds[name]:.1f}"
+def _row(name: str, story: _Story, config: Config) -> tuple[str, ...]:
+    waited = f"{story.seconds[name]:.1f} s"
     if name in story.failed:
-        return name, "", "", "", seconds, f"failed: {story.failed[name]}"
-    times = {key: ms for key, ms in story.published[name].items() if key.endswith("_ms")}
+        return name, "", "", "", waited, f"failed: {story.failed[name]}"
     base = config.folder("outbox") / story.published[name]["output"]
-    manifest = json.loads(base.with_name(base.name + ".json").read_text(encoding="utf-8"))
-    size = "{width} x {height}".format(**manifest["photo"])
-    pictures = [file["name"] for file in manifest["files"] if file["format"] == "heatmap"]
-    total = f"{sum(times.values()):.0f}"
-    return name, size, f"{times['infer_ms']:.0f}", total, seconds, *pictures
+    manifest = Manifest.model_validate_json(base.with_name(base.name + ".json").read_bytes())
+    times, photo = manifest.times, manifest.photo
+    worked = (times.published - times.started).total_seconds()
+    heatmaps = [file.name for file in manifest.files if file.format == "heatmap"]
+    return (
+        name,
+        f"{photo.width} x {photo.height}",
+        f"{manifest.milliseconds['infer']:.0f} ms",
+        f"{worked * 1000:.0f} ms",
+        waited,
+        *heatmaps,
+    )
