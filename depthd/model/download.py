@@ -9,12 +9,11 @@ from __future__ import annotations
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
-from typing import BinaryIO
 
 from depthd import __version__
 from depthd.errors import OutputError, UnavailableError
@@ -130,29 +129,32 @@ def _receive(url: str, part: Path, report: Callable[[str], None], limits: Limits
     if start:
         headers["Range"] = f"bytes={start}-"
     request = urllib.request.Request(url, headers=headers)  # noqa: S310 - checked in download()
-    try:
-        with _open(request, part, limits) as response:
-            resumed = response.status == HTTPStatus.PARTIAL_CONTENT
-            if resumed and not _starts_at(response, start):
-                part.unlink()
-                raise _BrokenOffError("the server continued at another place")
-            length = response.headers["Content-Length"]
-            expected = (start if resumed else 0) + int(length) if length else None
-            with part.open("ab" if resumed else "wb") as file:
-                _copy(response, file, expected, report, limits)
-    except (HTTPException, ValueError, TimeoutError, ConnectionError) as error:
-        raise _BrokenOffError(str(error) or type(error).__name__) from error
+    with _open(request, part, limits) as response:
+        resumed = response.status == HTTPStatus.PARTIAL_CONTENT
+        if resumed and not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
+            part.unlink()
+            raise _BrokenOffError("the server continued at another place")
+        expected = None if response.length is None else response.length + (start if resumed else 0)
+        with part.open("ab" if resumed else "wb") as file:
+            size = file.tell()
+            progress = _Progress(size, expected, report)
+            for chunk in _chunks(response, limits):
+                file.write(chunk)
+                size += len(chunk)
+                progress.arrived(size)
+    if expected is not None and size != expected:
+        raise _BrokenOffError(f"{size} of {expected} bytes arrived")
 
 
 def _open(request: urllib.request.Request, part: Path, limits: Limits) -> HTTPResponse:
     try:
-        response: HTTPResponse = urllib.request.urlopen(  # noqa: S310 - checked in download()
-            request, timeout=limits.stall
-        )
+        # A new opener, because urllib.request.urlopen remembers the first proxies it saw.
+        opener = urllib.request.build_opener()
+        response: HTTPResponse = opener.open(request, timeout=limits.stall)
     except urllib.error.HTTPError as error:
         error.close()
         answer = f"the server answered {error.code} {error.reason}"
-        if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+        if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and part.exists():
             part.unlink()
             raise _BrokenOffError(answer) from error
         if error.code in _WORTH_ANOTHER_TRY:
@@ -161,31 +163,33 @@ def _open(request: urllib.request.Request, part: Path, limits: Limits) -> HTTPRe
     except urllib.error.URLError as error:
         # No connection at all: a box without network should not wait for further attempts.
         raise UnavailableError(f"{request.full_url} cannot be reached: {error.reason}") from error
+    except (OSError, HTTPException) as error:
+        raise _BrokenOffError(str(error) or type(error).__name__) from error
     return response
 
 
-def _starts_at(response: HTTPResponse, start: int) -> bool:
-    return (response.headers["Content-Range"] or "").startswith(f"bytes {start}-")
+def _chunks(response: HTTPResponse, limits: Limits) -> Iterator[bytes]:
+    """The body as it arrives; a server that only drips counts as one that stalls."""
+    since, arrived = time.monotonic(), 0
+    try:
+        while chunk := response.read1(_CHUNK):
+            yield chunk
+            arrived += len(chunk)
+            if time.monotonic() - since > limits.stall:
+                if arrived < limits.slowest:
+                    raise TimeoutError(f"only {arrived} bytes in {limits.stall:.0f} s")
+                since, arrived = time.monotonic(), 0
+    except (OSError, HTTPException) as error:
+        raise _BrokenOffError(str(error) or type(error).__name__) from error
 
 
-def _copy(
-    response: HTTPResponse,
-    file: BinaryIO,
-    expected: int | None,
-    report: Callable[[str], None],
-    limits: Limits,
-) -> None:
-    size = said = file.tell()
-    since, size_then = time.monotonic(), size
-    while chunk := response.read1(_CHUNK):
-        file.write(chunk)
-        size += len(chunk)
-        if expected and size - said >= expected / 10:
-            said = size
-            report(f"downloaded {size / 2**20:.1f} of {expected / 2**20:.1f} MiB")
-        if time.monotonic() - since > limits.stall:
-            if size - size_then < limits.slowest:
-                raise _BrokenOffError(f"the server sends less than {limits.slowest} bytes a while")
-            since, size_then = time.monotonic(), size
-    if expected is not None and size != expected:
-        raise _BrokenOffError(f"{size} of {expected} bytes arrived")
+class _Progress:
+    """Says how far it is, at each tenth."""
+
+    def __init__(self, size: int, expected: int | None, report: Callable[[str], None]) -> None:
+        self._said, self._expected, self._report = size, expected, report
+
+    def arrived(self, size: int) -> None:
+        if self._expected and size - self._said >= self._expected / 10:
+            self._said = size
+            self._report(f"downloaded {size / 2**20:.1f} of {self._expected / 2**20:.1f} MiB")
