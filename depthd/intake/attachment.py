@@ -10,10 +10,12 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+from collections import deque
 
 from depthd import files
 from depthd.config import Config
 from depthd.events import Event
+from depthd.intake.mounts import shared_type
 from depthd.intake.watch import Notes, Watcher
 from depthd.logs import Emit
 
@@ -22,7 +24,9 @@ _PROBE_PREFIX = ".depthd-probe-"
 _CHECK_EVERY = 1.0  # seconds between two looks at folder and watcher
 _CHECK_AT_MOST = 5.0  # the same while the inbox is away, at last
 _PROBE_PATIENCE = 2.0  # seconds until a probe that is not reported means: no events here
-_RETRY_AFTER = 60.0  # seconds until native events are tried again after a limit was met
+_RETRY_AFTER = 60.0  # seconds until native events are tried again, doubled each time
+_RETRY_AT_MOST = 3600.0
+_DEATHS = 3  # of the watcher within `_RETRY_AFTER`; then it is left alone for a while
 
 Identity = tuple[int, int]  # device and inode
 
@@ -48,6 +52,8 @@ class Attachment:
         self._absences = 0
         self._watcher: Watcher | None = None
         self._retry_at = float("inf")
+        self._retry_pause = _RETRY_AFTER
+        self._deaths: deque[float] = deque(maxlen=_DEATHS)
         self._probe_name = _probe_name(config)
         self._probe = ""  # while one is under way
         self._probe_deadline = float("inf")
@@ -71,22 +77,30 @@ class Attachment:
             return False
         if identity != self._identity:
             if self._identity is not None:
-                self._lose("another folder has its place")
+                self.lose("another folder has its place")
             self._identity = identity
             self._find()
             self._attach(now)
             return True
         if self._watcher is not None and not self._watcher.is_alive:
-            self._emit(Event.WATCH_LOST, inbox=self._inbox)
-            self._attach(now)
+            self._replace_watcher(now)
             return True
         if now >= self._probe_deadline:
-            self._degrade(now, "no event was reported for a probe file", retry=False)
+            self._degrade(now, "no event was reported for a probe file")
             return True
         if now >= self._retry_at:
             self._attach(now)
             return self._watcher is not None
         return False
+
+    def lose(self, reason: str) -> None:
+        """The inbox is not there, or not the one it was; `check` looks for it."""
+        self._identity = None
+        self.losses += 1
+        self._detach()
+        if not self._is_lost:
+            self._is_lost = True
+            self._emit(Event.INBOX_LOST, inbox=self._inbox, reason=reason)
 
     def is_probe(self, name: str) -> bool:
         """Hear of an event for `name`; returns whether it was the probe, which is passed now."""
@@ -105,7 +119,7 @@ class Attachment:
             with files.directory(self._inbox) as handle:
                 status = os.fstat(handle)
         except OSError as error:
-            self._lose(error.strerror or str(error))
+            self.lose(error.strerror or str(error))
             return None
         return status.st_dev, status.st_ino
 
@@ -113,14 +127,6 @@ class Attachment:
         self._absences = 0 if identity else self._absences + 1
         pause = min(_CHECK_AT_MOST, _CHECK_EVERY * 1.5 ** max(0, self._absences - 1))
         self.next_check = now + pause
-
-    def _lose(self, reason: str) -> None:
-        self._identity = None
-        self.losses += 1
-        self._detach()
-        if not self._is_lost:
-            self._is_lost = True
-            self._emit(Event.INBOX_LOST, inbox=self._inbox, reason=reason)
 
     def _find(self) -> None:
         if self._is_lost:
@@ -131,17 +137,30 @@ class Attachment:
         self._detach()
         if self._choice == "polling":
             self._say_started("polling")
-            return
+        elif self._choice == "auto" and (share := shared_type(self._inbox)):
+            self._degrade(now, f"{share} does not report what other machines do")
+        else:
+            self._watch(now)
+
+    def _watch(self, now: float) -> None:
         try:
             folder = os.path.realpath(self._inbox)
             self._watcher = Watcher(folder, recursive=self._recursive, notes=self._notes)
-        except (OSError, RuntimeError) as error:
-            self._degrade(now, str(error), retry=True)
+        except Exception as error:  # noqa: BLE001 - whatever ails the watcher, photos are found
+            self._degrade(now, str(error))
             return
         if self._choice == "native":
             self._say_started("native")
         else:
             self._start_probe(now)
+
+    def _replace_watcher(self, now: float) -> None:
+        self._emit(Event.WATCH_LOST, inbox=self._inbox)
+        self._deaths.append(now)
+        if len(self._deaths) == _DEATHS and now - self._deaths[0] < _RETRY_AFTER:
+            self._degrade(now, "the watcher dies again and again")
+        else:
+            self._attach(now)
 
     def _start_probe(self, now: float) -> None:
         self._probe = self._probe_name
@@ -153,20 +172,22 @@ class Attachment:
                 os.close(os.open(self._probe, flags, 0o600, dir_fd=handle))
                 files.unlink_if_exists(self._probe, handle)
         except OSError as error:
-            self._degrade(now, f"no probe file can be written: {error.strerror}", retry=True)
+            self._degrade(now, f"no probe file can be written: {error.strerror}")
 
     def _end_probe(self) -> None:
         self._probe = ""
         self._probe_deadline = float("inf")
 
-    def _degrade(self, now: float, reason: str, *, retry: bool) -> None:
+    def _degrade(self, now: float, reason: str) -> None:
         self._detach()
-        self._retry_at = now + _RETRY_AFTER if retry else float("inf")
+        self._retry_at = now + self._retry_pause
+        self._retry_pause = min(2 * self._retry_pause, _RETRY_AT_MOST)
         if self._said != "degraded":
             self._said = "degraded"
             self._emit(Event.WATCH_DEGRADED, inbox=self._inbox, mode="polling", reason=reason)
 
     def _say_started(self, mode: str) -> None:
+        self._retry_pause = _RETRY_AFTER
         if self._said != mode:
             self._said = mode
             self._emit(Event.WATCH_STARTED, inbox=self._inbox, mode=mode)

@@ -26,7 +26,7 @@ class Entries:
     def __init__(self, inbox: Path, config: Config, emit: Emit, limit: int) -> None:
         self._inbox = inbox
         self.names = Names(config.intake.include, config.intake.exclude)
-        self.settling = Settling(config.intake.settle, limit)
+        self.settling = Settling(config.intake.settle, config.intake.rescan_interval, limit)
         self.refusals = Refusals(emit)
 
     def is_ours(self, name: str) -> bool:

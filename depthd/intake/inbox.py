@@ -19,7 +19,7 @@ from depthd.intake.settle import Candidate
 from depthd.intake.watch import Kind, Note, Notes
 from depthd.logs import Emit
 
-_SLICE = 0.004  # seconds of work in one go
+_SLICE = 0.002  # seconds for notes, for second looks and for scans, each
 _TRACKED = 100_000  # files remembered at a time; the others are found by later scans
 
 
@@ -92,17 +92,20 @@ class Intake:
         Returns:
             when to call again, unless `wake` asks for it before.
         """
-        end = time.monotonic() + _SLICE
         if now >= self._attachment.next_check:
             self._check(now)
         if not self._attachment.is_present:
             return self._attachment.next_check
         with Looker(self._inbox) as looker:
-            self._read_notes(looker, end)
-            self._entries.look_again(looker, end)
+            self._read_notes(looker, time.monotonic() + _SLICE)
+            self._entries.look_again(looker, time.monotonic() + _SLICE)
         if self._settling.regains_room():
             self._rounds.want_all()
-        self._rounds.step(self._entries.meet, end, trust_events=self._attachment.is_native)
+        self._rounds.step(
+            self._entries.meet,
+            time.monotonic() + _SLICE,
+            trust_events=self._attachment.is_native,
+        )
         if self._rounds.is_busy or self._notes:
             return now
         return min(self._attachment.next_check, self._rounds.next_due, self._settling.next_due())
@@ -134,9 +137,10 @@ class Intake:
 
     def _read(self, note: Note, looker: Looker) -> None:
         if note.kind is Kind.OVERFLOW:
-            self._emit(Event.WATCH_OVERFLOW, inbox=self._inbox)
-            self._rounds.want_all()
+            if self._rounds.want_all():
+                self._emit(Event.WATCH_OVERFLOW, inbox=self._inbox)
         elif note.kind is Kind.LOST:
+            self._attachment.lose("it was deleted or unmounted")
             self._check(time.monotonic())
         elif self._attachment.is_probe(note.name):
             self._adapt()

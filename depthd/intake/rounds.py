@@ -49,9 +49,11 @@ class Rounds:
     def is_busy(self) -> bool:
         return bool(self._scan or self._folders or self._is_wanted)
 
-    def want_all(self) -> None:
-        """Ask for a full scan, after the one that may be under way."""
+    def want_all(self) -> bool:
+        """Ask for a full scan, after the one that may be under way; False if already asked."""
+        is_news = not self._is_wanted
         self._is_wanted = True
+        return is_news
 
     def want(self, folder: str) -> None:
         """Ask for a scan of one folder."""

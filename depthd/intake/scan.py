@@ -165,7 +165,9 @@ class Looker:
     def is_readable(self, name: str) -> bool:
         """Whether this process may read it; asks for the rights, does not open."""
         base = name[name.rfind("/") + 1 :]
-        return os.access(base, os.R_OK, dir_fd=self._folder(name), follow_symlinks=False)
+        return os.access(
+            base, os.R_OK, dir_fd=self._folder(name), effective_ids=True, follow_symlinks=False
+        )
 
     def _folder(self, name: str) -> int:
         parent, _, _ = name.rpartition("/")

@@ -4,8 +4,8 @@ Does no I/O and knows no watcher. The rules:
 
 * an event said that the writer is done: whole when unchanged for `settle`;
 * only looks: whole when unchanged over two looks that are at least `settle` apart;
-* found by a periodic scan although events work (its writer is probably still at it): the same,
-  but the second look is the next scan's.
+* found by a periodic scan although events work, so that its writer is probably still at it: the
+  same, but the looks are `patience` apart.
 """
 
 from __future__ import annotations
@@ -43,12 +43,14 @@ class Settling:
 
     Args:
         settle: seconds without a change.
+        patience: the same for what only a periodic scan found.
         limit: most files to remember; beyond it, new ones set `is_full` and are left out.
     """
 
-    def __init__(self, settle: float, limit: int = 100_000) -> None:
+    def __init__(self, settle: float, patience: float, limit: int = 100_000) -> None:
         self._settle = settle
         self._quiet = 0.0
+        self._patience = max(patience, settle, SHORTEST_QUIET)
         self._limit = limit
         self.is_full = False
         self._by_event: _Queue = OrderedDict()
@@ -75,9 +77,11 @@ class Settling:
 
     def closed(self, seen: Candidate, now: float) -> bool:
         """An event said that its writer is done; returns whether it is whole at once."""
-        self._start(seen, now, self._by_event if seen.size else self._by_look)
-        # An empty file is often only the announcement of one, hence the second look.
-        return self._settle == 0 and seen.size > 0 and self._finish(seen)
+        if seen.size == 0:  # often only the announcement of a file
+            self._start(seen, now, self._by_look)
+            return False
+        has_room = self._start(seen, now, self._by_event)
+        return has_room and self._settle == 0 and self._finish(seen)
 
     def seen(self, seen: Candidate, now: float, *, by_scan: bool = False) -> bool:
         """A look; returns whether it showed the file to be whole.
@@ -85,7 +89,7 @@ class Settling:
         Args:
             seen: what the look showed.
             now: time of the look, in seconds of a monotonic clock.
-            by_scan: a periodic scan looked, and events work.
+            by_scan: a periodic scan looked while events work.
         """
         name = seen.name
         if name in self._ready:
@@ -122,7 +126,7 @@ class Settling:
     def due(self, now: float, count: int) -> list[str]:
         """Names that want their second look, at most about `count` of them."""
         names: list[str] = []
-        for queue, quiet in self._timed:
+        for queue, quiet in self._queues:
             for name, (_, since) in islice(queue.items(), count):
                 if now - since < quiet:
                     break
@@ -131,7 +135,7 @@ class Settling:
 
     def next_due(self) -> float:
         """When the next second look is wanted; infinity when none is."""
-        times = [next(iter(queue.values()))[1] + quiet for queue, quiet in self._timed if queue]
+        times = [next(iter(queue.values()))[1] + quiet for queue, quiet in self._queues if queue]
         return min(times, default=float("inf"))
 
     def take(self) -> Candidate | None:
@@ -139,12 +143,12 @@ class Settling:
         return self._ready.popitem(last=False)[1] if self._ready else None
 
     @property
-    def _timed(self) -> tuple[tuple[_Queue, float], ...]:
-        return (self._by_event, self._settle), (self._by_look, self._quiet)
-
-    @property
     def _queues(self) -> tuple[tuple[_Queue, float], ...]:
-        return (*self._timed, (self._by_scan, self._quiet))
+        return (
+            (self._by_event, self._settle),
+            (self._by_look, self._quiet),
+            (self._by_scan, self._patience),
+        )
 
     def _find(self, name: str) -> tuple[_Queue | None, float]:
         for queue, quiet in self._queues:
@@ -152,12 +156,13 @@ class Settling:
                 return queue, quiet
         return None, 0.0
 
-    def _start(self, seen: Candidate, now: float, queue: _Queue) -> None:
+    def _start(self, seen: Candidate, now: float, queue: _Queue) -> bool:
         self.gone(seen.name)
         if len(self) >= self._limit:
             self.is_full = True
-            return
+            return False
         queue[seen.name] = (seen, now)
+        return True
 
     def _finish(self, seen: Candidate) -> bool:
         self.gone(seen.name)

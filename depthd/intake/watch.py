@@ -18,7 +18,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -30,14 +30,13 @@ from watchdog.events import (
     FileSystemEvent,
     FileSystemEventHandler,
 )
-from watchdog.observers.inotify import InotifyFullEmitter, InotifyObserver
-from watchdog.observers.inotify_c import CallbackId, InotifyConstants, Mask
+from watchdog.observers.inotify import InotifyFullEmitter, InotifyObserver, InotifyWatchGroup
+from watchdog.observers.inotify_c import InotifyConstants, Mask
 
 if TYPE_CHECKING:
     from watchdog.observers.inotify_c import InotifyEvent, WatchDescriptor
 
 MAX_NOTES = 20_000
-_STOP_PATIENCE = 2.0  # seconds
 _SILENT = logging.NullHandler()
 
 
@@ -128,13 +127,20 @@ class Watcher:
         """Whether every thread that a report passes through is there."""
         return self._observer.is_whole()
 
-    def stop(self) -> None:
-        """End all threads; those that do not end in time are left behind as daemons."""
-        stopping = threading.Thread(target=self._observer.stop, daemon=True)
+    def stop(self, patience: float = 2.0) -> None:
+        """End all threads; those that do not end in time are left behind as daemons.
+
+        Args:
+            patience: seconds to wait for them; watchdog's own joins have no deadline.
+        """
+        stopping = threading.Thread(target=self._end, daemon=True)
         stopping.start()
-        stopping.join(_STOP_PATIENCE)
+        stopping.join(patience)
+
+    def _end(self) -> None:
+        self._observer.stop()
         if self._observer.is_alive():
-            self._observer.join(_STOP_PATIENCE)
+            self._observer.join()
 
 
 class _Handler(FileSystemEventHandler):
@@ -168,32 +174,33 @@ class _Emitter(InotifyFullEmitter):
 
     def __init__(self, *args: Any, notes: Notes, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._alarm = _Alarm(notes)
-
-    def on_thread_start(self) -> None:
-        super().on_thread_start()
-        self._inotify_fd.add_callback(
-            os.fsencode(self.watch.path),
-            self.get_event_mask_from_filter(),
-            self._alarm,
-            CallbackId(id(self._alarm)),
-        )
-
-    def get_event_mask_from_filter(self) -> Mask:
-        return Mask(super().get_event_mask_from_filter() & ~InotifyConstants.IN_MOVED_FROM)
-
-
-class _Alarm:
-    """Hears of the watched folder itself what watchdog's handlers are not told."""
-
-    def __init__(self, notes: Notes) -> None:
         self._notes = notes
 
-    def on_event(self, event: InotifyEvent) -> None:
-        """Everything else comes through the handler."""
+    def on_thread_start(self) -> None:
+        self._inotify = _Group(
+            self._inotify_fd,
+            os.fsencode(self.watch.path),
+            Mask(self.get_event_mask_from_filter() & ~InotifyConstants.IN_MOVED_FROM),
+            self.watch.is_recursive,
+            notes=self._notes,
+        )
 
-    def on_watch_deleted(self, wd: WatchDescriptor) -> None:  # noqa: ARG002 - watchdog's signature
-        self._notes.add(Note(Kind.LOST))
+
+@dataclass
+class _Group(InotifyWatchGroup):
+    """The kernel's watches of the folder and all below it."""
+
+    notes: Notes = field(kw_only=True)
+
+    def on_event(self, event: InotifyEvent) -> None:
+        if event.is_directory or not event.is_create:  # a new file is not a whole one
+            super().on_event(event)
+
+    def on_watch_deleted(self, wd: WatchDescriptor) -> None:
+        if self._active_callbacks_by_watch.get(wd) == self.path:
+            self.notes.add(Note(Kind.LOST))
+        super().on_watch_deleted(wd)
 
     def on_queue_overflow(self) -> None:
-        self._notes.add(Note(Kind.OVERFLOW))
+        super().on_queue_overflow()  # watches of new folders come before the scan of them
+        self.notes.add(Note(Kind.OVERFLOW))
