@@ -86,6 +86,7 @@ class Dispatcher:
         self._restart_at = 0.0
         self._deaths = 0  # since the last photo that came through
         self.ready: Ready | None = None
+        self.step = ""  # what a worker that is not ready does
         self.totals = Totals()
         self.failures: deque[Failure] = deque(maxlen=_REMEMBERED_FAILURES)
         self.finished_at: deque[float] = deque(maxlen=_REMEMBERED_FINISHES)  # monotonic, for rates
@@ -266,6 +267,7 @@ class Dispatcher:
         self._progress = time.monotonic()
         match message:
             case Step():
+                self.step = message.text
                 self._emit(Event.MODEL_STEP, text=message.text)
             case Ready():
                 self._became_ready(message)
@@ -278,6 +280,7 @@ class Dispatcher:
 
     def _became_ready(self, message: Ready) -> None:
         self.ready = message
+        self.step = ""
         self._emit(Event.WORKER_READY, **message.model_dump(exclude={"kind"}))
         if message.fallback:
             self._emit(

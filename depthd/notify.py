@@ -21,10 +21,15 @@ class Notifier:
         self.watchdog_interval = microseconds / 2e6 if meant_for_us else 0.0  # seconds, 0 = none
 
     def tell(self, **assignments: str) -> None:
-        """Send assignments such as STATUS="..."; a manager that is away is no reason to fail."""
+        """Send assignments such as STATUS="..."; a manager that is away is no reason to fail.
+
+        A value is one line; whatever else it holds becomes a space.
+        """
         if not self._address:
             return
-        message = "\n".join(f"{key}={value}" for key, value in assignments.items())
+        message = "\n".join(
+            f"{key}={' '.join(value.splitlines())}" for key, value in assignments.items()
+        )
         try:
             self._socket.sendto(message.encode(), self._address)
         except OSError:

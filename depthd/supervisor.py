@@ -136,6 +136,7 @@ class Session:
         self._worker_entries: list[socket.socket | int] = []
         self._refused: set[str] = set()
         self._stop_deadline: float | None = None
+        self._why = ""  # it stops, or goes on with the old configuration
         self._told_ready = False
         self._next_tick = 0.0
         self._next_disk_look = 0.0
@@ -154,6 +155,7 @@ class Session:
         try:
             self._serve()
         except DepthdError as error:
+            self._why = error.message
             self._emit(Event.SERVICE_STOPPING, reason=error.message, exit_code=error.exit_code)
             raise
 
@@ -174,7 +176,8 @@ class Session:
 
     def close(self) -> None:
         """Stop the worker and the watcher, each within its deadline."""
-        self._notifier.tell(STOPPING="1")
+        if self.next_config is None:
+            self._notifier.tell(STOPPING="1")
         self._intake.stop()
         self._dispatcher.stop()
         self._write_status("stopped")
@@ -214,30 +217,40 @@ class Session:
         while self._signals.pending:
             number = self._signals.pending.popleft()
             if number == signal.SIGHUP:
-                self._reopen()
-            elif self._stop_deadline is None:
+                if self._stop_deadline is None:
+                    self._reopen()
+            elif self._stop_deadline is None or self.next_config is not None:
+                self.next_config = None
+                self._notifier.tell(STOPPING="1")
                 self._stop(now, reason=number.name)
             else:
                 self._stop_deadline = now
 
     def _stop(self, now: float, reason: str) -> None:
         self._emit(Event.SERVICE_STOPPING, reason=reason)
-        self._notifier.tell(STOPPING="1", STATUS=f"stopping: {reason}")
         self._stop_deadline = now + self._config.worker.stop_timeout
+        self._why = reason
+        self._write_status()
 
     def _reopen(self) -> None:
         """SIGHUP: reopen the log, look at the inbox, and take up a changed configuration."""
+        self._notifier.tell(RELOADING="1")
         self._logs.reopen()
         self._intake.rescan()
         try:
             config = self._reload()
         except ConfigurationError as error:
             self._emit(Event.RELOAD_REFUSED, reason=error.message)
-            return
-        self._emit(Event.SERVICE_RELOADED, changed=config != self._config)
-        if config != self._config:
+            self._why = "the new configuration is refused, see the log"
+            config = self._config
+        else:
+            self._why = ""
+            self._emit(Event.SERVICE_RELOADED, changed=config != self._config)
+        if config != self._config:  # the next session says when it is ready
             self.next_config = config
             self._stop(time.monotonic(), reason="new configuration")
+        elif self._told_ready:
+            self._notifier.tell(READY="1")
 
     # photos ----------------------------------------------------------------------------------
 
@@ -357,7 +370,7 @@ class Session:
             version=__version__,
             pid=os.getpid(),
             state=state,
-            why=self._gate.reason,
+            why=self._gate.reason or self._why or dispatcher.step,
             started=self._started,
             updated=status.moment(time.time()),
             queue=status.Queue(
@@ -387,15 +400,12 @@ class Session:
     @staticmethod
     def _in_words(now: status.Status) -> str:
         """The line that `systemctl status` shows."""
-        served = now.model
+        waiting = now.queue.waiting + now.queue.in_work
         words = [
-            now.why or now.state,
-            f"{now.queue.waiting + now.queue.in_work} waiting",
-            f"{now.done} done",
-            f"{now.failed} failed",
+            f"{now.state} ({now.why})" if now.why else now.state,
+            f"{now.done} done, {now.failed} failed, {waiting} waiting",
         ]
-        if served:
-            words.append(
-                f"{served.name}{' (fallback)' if served.fallback else ''}, {served.engine}"
-            )
+        if served := now.model:
+            fallback = " (fallback)" if served.fallback else ""
+            words.append(f"{served.name}{fallback} on {served.engine}")
         return "; ".join(words)
