@@ -73,7 +73,7 @@ def _enter(parent: int, name: str, create_mode: int | None) -> int:
         if create_mode is None:
             raise
     try:
-        os.mkdir(name, 0o700, dir_fd=parent)
+        os.mkdir(name, create_mode, dir_fd=parent)
     except FileExistsError:  # somebody else made it between the two looks
         return os.open(name, flags, dir_fd=parent)
     handle = os.open(name, flags, dir_fd=parent)
@@ -84,17 +84,19 @@ def _enter(parent: int, name: str, create_mode: int | None) -> int:
 
 def set_rights(handle: int, mode: int, group: int) -> None:
     """Give an open file or folder a group and then its rights; a group we are not in is kept."""
-    if os.fstat(handle).st_gid != group:
+    about = os.fstat(handle)
+    if about.st_gid != group:
         try:
             os.fchown(handle, -1, group)
         except PermissionError:
             mode &= ~0o070  # the wrong group gets no rights
-    os.fchmod(handle, mode)
+    if about.st_mode & 0o777 != mode:  # else left alone: chmod would drop an inherited setgid bit
+        os.fchmod(handle, mode)
 
 
-def folder_mode(file_mode: int) -> int:
-    """Rights of a folder whose files have `file_mode`: whoever may read may enter."""
-    return file_mode | 0o700 | (file_mode & 0o444) >> 2
+def folder_mode(root: Path) -> int:
+    """Rights of folders that are made inside a configured one: what its owner gave itself."""
+    return root.stat().st_mode & 0o777
 
 
 def exists(name: str, dir_fd: int) -> bool:
@@ -124,12 +126,15 @@ def rename_noreplace(source: str, target: str, source_dir: int, target_dir: int)
             raise OSError(code, os.strerror(code), source, None, target)
     try:
         os.link(source, target, src_dir_fd=source_dir, dst_dir_fd=target_dir, follow_symlinks=False)
+    except FileExistsError:
+        if not same_file(source, target, source_dir, target_dir):  # else a run was cut short here
+            raise
     except OSError as error:
         if error.errno not in _NO_HARD_LINKS:
             raise
         _rename_over_reservation(source, target, source_dir, target_dir)
-    else:
-        os.unlink(source, dir_fd=source_dir)
+        return
+    os.unlink(source, dir_fd=source_dir)
 
 
 def _rename_over_reservation(source: str, target: str, source_dir: int, target_dir: int) -> None:
@@ -141,6 +146,20 @@ def _rename_over_reservation(source: str, target: str, source_dir: int, target_d
     except OSError:
         os.unlink(target, dir_fd=target_dir)
         raise
+
+
+def can_rename(source: Path, target: Path) -> bool:
+    """Whether files can be renamed from one folder to the other: same file system, same mount."""
+    if source.stat().st_dev != target.stat().st_dev:
+        return False
+    # Two mounts of one file system look alike; the kernel tells them apart before it looks for
+    # the file.
+    nothing = f".depthd-{os.getpid()}-is-not-there"
+    try:
+        os.rename(source / nothing, target / nothing)
+    except OSError as error:
+        return error.errno != errno.EXDEV
+    return True
 
 
 def link_noreplace(source: str, target: str, source_dir: int, target_dir: int) -> None:
@@ -155,6 +174,17 @@ def link_noreplace(source: str, target: str, source_dir: int, target_dir: int) -
         if error.errno not in _NO_HARD_LINKS:
             raise
         rename_noreplace(source, target, source_dir, target_dir)
+
+
+def same_file(one: str, other: str, one_dir: int, other_dir: int) -> bool:
+    """Whether two names lead to one file; False where one of them is missing."""
+    try:
+        return os.path.samestat(
+            os.stat(one, dir_fd=one_dir, follow_symlinks=False),
+            os.stat(other, dir_fd=other_dir, follow_symlinks=False),
+        )
+    except FileNotFoundError:
+        return False
 
 
 def unlink_if_exists(name: str, dir_fd: int) -> None:
@@ -195,8 +225,8 @@ def write_all(handle: int, data: bytes | memoryview) -> None:
 
 
 def write_atomic(path: Path, data: bytes, mode: int = 0o640) -> None:
-    """Replace a file of depthd's own (status, caches): readers see the old or the new one."""
-    temporary = f".{path.name}.{os.getpid()}"
+    """Replace a file that only one process writes: readers see the old or the new one."""
+    temporary = f".{path.name}.new"
     with directory(path.parent) as folder:
         write_durably(temporary, [data], folder, mode=mode, group=os.fstat(folder).st_gid)
         os.rename(temporary, path.name, src_dir_fd=folder, dst_dir_fd=folder)

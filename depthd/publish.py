@@ -84,7 +84,7 @@ class Publisher:
             OSError: the outbox cannot be written; nothing of the set is visible then.
         """
         folders, _ = split(name)
-        mode = files.folder_mode(self._mode)
+        mode = files.folder_mode(self._outbox)
         with (
             files.beneath(self._outbox, folders, create_mode=mode) as folder,
             self._staging() as staging,

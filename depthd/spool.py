@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import json
 import os
 import secrets
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -41,6 +42,11 @@ _FOLDER_MODES = {
 }
 # A folder that a photo's name asks for cannot exist: that is no fault of the disk.
 NO_PLACE = frozenset({errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
+# The photo, or a folder above it, is not there any more.
+_GONE = (FileNotFoundError, NotADirectoryError)
+# The photo's folder does not give it away, or it lies on a disk of its own.
+_IMMOVABLE = frozenset({errno.EACCES, errno.EPERM, errno.EXDEV, errno.EBUSY})
+_NOTE = ".error"
 _LOCK_PATIENCE = 10.0  # seconds; a killed predecessor's worker holds the lock until it is gone
 
 
@@ -62,6 +68,10 @@ class Vanished(Exception):
     """The candidate is not (or no longer) a file that may be taken."""
 
 
+class Immovable(Exception):
+    """This one photo cannot be moved out of its folder; the others are not concerned."""
+
+
 class Spool:
     """Claims, counts, and brings home.
 
@@ -81,11 +91,12 @@ class Spool:
         self.lock = _lock(self._work / _LOCK)
         self.instance = _instance(self.lock)
         self._last_stamp = 0.0
-        if os.stat(self._work).st_dev != os.stat(self._inbox).st_dev:
+        if not files.can_rename(self._inbox, self._work):
             raise ConfigurationError(
-                f"paths.work ({self._work}) lies on another file system than "
+                f"paths.work ({self._work}) lies on another file system or mount than "
                 f"paths.inbox ({self._inbox})",
-                "photos are claimed by renaming; set paths.work to a folder beside the inbox",
+                "photos are claimed by renaming; set paths.work to a folder beside the inbox "
+                "(under systemd: one ReadWritePaths= that holds both)",
             )
 
     def close(self) -> None:
@@ -99,7 +110,8 @@ class Spool:
 
         Raises:
             Vanished: it is gone, changed, or not a plain file of its own.
-            OSError: work/ cannot be written, or the photo not be moved (EXDEV: another disk).
+            Immovable: no right to move it, or it lies on another disk.
+            OSError: work/ or the inbox cannot be written.
         """
         moment = self._next_moment()
         stamp = timestamp(moment)
@@ -125,29 +137,37 @@ class Spool:
             try:
                 source = stack.enter_context(files.beneath(self._inbox, folders))
                 about = os.stat(split(candidate.name)[1], dir_fd=source, follow_symlinks=False)
-            except OSError as error:
+            except _GONE as error:
                 raise Vanished(candidate.name) from error
+            except PermissionError as error:
+                raise Immovable(error.strerror) from error
             if not _is_candidate(about, candidate):
                 raise Vanished(candidate.name)
             yield source
 
     def _take(self, job: Job, base: str, source: int, candidate: Candidate) -> None:
-        (self._work / job.id).mkdir(mode=0o700)
-        with files.directory(self._work / job.id) as folder:
-            try:
+        path = self._work / job.id
+        path.mkdir(mode=0o700)
+        try:
+            with files.directory(path) as folder:
                 _write_record(job, folder)
-                files.rename_noreplace(base, _ORIGINAL, source, folder)
-            except OSError as error:
-                self._remove_folder(job.id, folder)
-                if isinstance(error, FileNotFoundError):
-                    raise Vanished(candidate.name) from error
-                raise
-            about = os.stat(_ORIGINAL, dir_fd=folder, follow_symlinks=False)
-            if not _is_candidate(about, candidate):
-                # Between the look and the rename the name became something else: not ours.
-                _rename_to_first_free(_ORIGINAL, base, job, folder, source)
-                self._remove_folder(job.id, folder)
-                raise Vanished(candidate.name)
+                files.fsync_directory(self._work)
+                _rename_out(base, source, folder)
+                try:
+                    self._confirm(candidate, folder)
+                except BaseException:
+                    _rename_to_first_free(_ORIGINAL, base, job, folder, source)
+                    raise
+        except BaseException:
+            with suppress(OSError):  # else the next start clears it away
+                self._remove_folder(job.id)
+            raise
+
+    def _confirm(self, candidate: Candidate, folder: int) -> None:
+        """What was moved is what was looked at, and stays moved when the power fails now."""
+        if not _is_candidate(os.stat(_ORIGINAL, dir_fd=folder, follow_symlinks=False), candidate):
+            raise Vanished(candidate.name)  # between look and rename the name changed hands
+        os.fsync(folder)
 
     def _next_moment(self) -> float:
         """Now in whole milliseconds, later than every moment before."""
@@ -180,7 +200,10 @@ class Spool:
         return self._move_home(job, self._done, target)
 
     def fail(self, job: Job, code: FaultCode, detail: str) -> str:
-        """Move the original to failed/, NAME.error.json before it. Returns its name there."""
+        """Move the original to failed/, NAME.error.json before it. Returns its name there.
+
+        Done again after a fault, it goes on where it was.
+        """
         for target in candidates(job.name, job.stamp):
             if not self._taken(job, target):
                 break
@@ -199,7 +222,7 @@ class Spool:
         with self._home(self._failed, folders) as (folder, _):
             note = f"{base}.error.json"
             if not files.exists(note, folder):  # a crash may have come right after it was written
-                temporary = f".{job.id}.error"
+                temporary = _hidden(job) + _NOTE
                 data = json.dumps(reason, indent=2).encode() + b"\n"
                 group = os.fstat(folder).st_gid
                 files.write_durably(temporary, [data], folder, mode=self._mode, group=group)
@@ -209,20 +232,14 @@ class Spool:
     def _taken(self, job: Job, target: str) -> bool:
         """Whether any of a set's names is in use by another photo."""
         folders, base = split(target)
-        for root, name in (
-            (self._failed, base),
-            (self._done, base),
-            (self._outbox, f"{base}.json"),
-        ):
-            if _is_there(root, folders, name):
-                return True
-        note = self._failed.joinpath(*folders, f"{base}.error.json")
-        if not _is_there(self._failed, folders, note.name):
-            return False
-        try:
-            return bool(json.loads(note.read_bytes()).get("job") != job.id)
-        except (OSError, ValueError, AttributeError):
-            return True
+        with self._home(self._failed, folders) as (folder, _):
+            if files.exists(f"{base}.error.json", folder):
+                return not _is_note_of(job, f"{base}.error.json", folder)
+        return (
+            _is_there(self._failed, folders, base)
+            or _is_there(self._done, folders, base)
+            or _is_there(self._outbox, folders, f"{base}.json")
+        )
 
     def _move_home(self, job: Job, home: Path, target: str) -> str:
         folders, base = split(target)
@@ -237,8 +254,9 @@ class Spool:
                     if error.errno != errno.EXDEV:
                         raise
                     base = _copy_home(base, job, source, folder)
-                os.fsync(folder)
-            self._remove_folder(job.id, source)
+            os.fsync(folder)
+            _remove_hidden(job, folder)
+        self._remove_folder(job.id)
         return "/".join((*folders, base))
 
     @contextmanager
@@ -248,7 +266,7 @@ class Spool:
         Where something else has the folder's name, photos come to lie in `home` itself.
         """
         with ExitStack() as stack:
-            mode = files.folder_mode(self._mode)
+            mode = files.folder_mode(home)
             try:
                 handle = stack.enter_context(files.beneath(home, folders, create_mode=mode))
             except OSError as error:
@@ -267,39 +285,55 @@ class Spool:
                 files.write_durably(name, [b"depthd"], handle, mode=0o600, group=group)
                 files.unlink_if_exists(name, handle)
 
-    def _remove_folder(self, job_id: str, folder: int) -> None:
+    def _remove_folder(self, job_id: str) -> None:
         """Remove a job's folder, which never holds an original any more."""
-        for name in (f"{_RECORD}.new", _RECORD):
-            files.unlink_if_exists(name, folder)
+        with files.directory(self._work / job_id) as folder:
+            for name in (f"{_RECORD}.new", _RECORD):
+                files.unlink_if_exists(name, folder)
         os.rmdir(self._work / job_id)
 
     # start-up --------------------------------------------------------------------------------
 
-    def sweep(self) -> Iterator[Job]:
+    def sweep(self) -> list[Job]:
         """Jobs that a former run left behind, oldest first; empty claims are cleared away.
 
         A job whose record is unreadable keeps its original: it goes to failed/ as JOB.
         """
+        jobs = []
         for entry in sorted(os.listdir(self._work)):
             path = self._work / entry
             if entry.startswith(".") or not stat.S_ISDIR(os.lstat(path).st_mode):
                 continue
             job = read_job(path)
             if not os.path.lexists(path / _ORIGINAL):
-                with files.directory(path) as folder:
-                    self._remove_folder(entry, folder)
+                if job is not None:
+                    self._remove_all_hidden(job)
+                self._remove_folder(entry)
             elif job is not None and job.id == entry:
-                yield job
+                jobs.append(job)
             else:
                 lost = Job(entry, entry, timestamp(time.time()), time.time(), 0, 0, 0, alone=False)
                 self.fail(lost, FaultCode.UNREADABLE, "work/JOB/job.json is missing or damaged")
+        return jobs
+
+    def _remove_all_hidden(self, job: Job) -> None:
+        """The last run was cut short when the original had its place and its folder was left."""
+        folders, _ = split(job.name)
+        for home in (self._done, self._failed):
+            for parts in {folders, ()}:
+                with suppress(*_GONE), files.beneath(home, parts) as folder:
+                    _remove_hidden(job, folder)
 
 
 def read_job(folder: Path) -> Job | None:
-    """The record of a job, or None where it is missing or damaged."""
+    """The record of a job, or None where it is missing or damaged.
+
+    Raises:
+        OSError: it may be there and cannot be read now.
+    """
     try:
         return Job(**json.loads((folder / _RECORD).read_bytes()))
-    except (OSError, ValueError, TypeError):
+    except (FileNotFoundError, ValueError, TypeError):
         return None
 
 
@@ -330,6 +364,19 @@ def _write_record(job: Job, folder: int) -> None:
     temporary = f"{_RECORD}.new"
     files.write_durably(temporary, [data], folder, mode=0o600, group=os.getegid())
     os.rename(temporary, _RECORD, src_dir_fd=folder, dst_dir_fd=folder)
+    os.fsync(folder)
+
+
+def _rename_out(base: str, source: int, folder: int) -> None:
+    """Move a photo from its inbox folder into its job's, where nobody else has a name."""
+    try:
+        os.rename(base, _ORIGINAL, src_dir_fd=source, dst_dir_fd=folder)
+    except FileNotFoundError as error:
+        raise Vanished(base) from error
+    except OSError as error:
+        if error.errno in _IMMOVABLE:
+            raise Immovable(error.strerror) from error
+        raise
 
 
 def _is_candidate(about: os.stat_result, candidate: Candidate) -> bool:
@@ -371,9 +418,9 @@ def _copy_home(base: str, job: Job, source: int, folder: int) -> str:
     The copy keeps its hidden name until the original is gone, so that a run that was cut short
     recognises its own copy by the inode.
     """
-    hidden = f".{job.id}"
+    hidden = _hidden(job)
     for name in candidates(base, job.stamp):
-        if _same_file(hidden, name, folder):
+        if files.same_file(hidden, name, folder, folder) or _is_copy(name, source, folder):
             break
         if not files.exists(name, folder):
             files.copy_durably(_ORIGINAL, hidden, source, folder)
@@ -383,17 +430,38 @@ def _copy_home(base: str, job: Job, source: int, folder: int) -> str:
         raise FileExistsError(errno.EEXIST, "every name is taken", base)
     os.fsync(folder)
     os.unlink(_ORIGINAL, dir_fd=source)
-    files.unlink_if_exists(hidden, folder)
     return name
 
 
-def _same_file(one: str, other: str, folder: int) -> bool:
-    try:
-        return os.path.samestat(
-            os.stat(one, dir_fd=folder, follow_symlinks=False),
-            os.stat(other, dir_fd=folder, follow_symlinks=False),
+def _is_copy(name: str, source: int, folder: int) -> bool:
+    """Where there are no hard links: whether a run was cut short after copying."""
+    if not files.exists(name, folder):
+        return False
+    with (
+        open(files.open_regular(_ORIGINAL, source), "rb") as original,
+        open(files.open_regular(name, folder), "rb") as copy,
+    ):
+        return os.fstat(original.fileno()).st_size == os.fstat(copy.fileno()).st_size and (
+            hashlib.file_digest(original, "sha256").digest()
+            == hashlib.file_digest(copy, "sha256").digest()
         )
-    except FileNotFoundError:
+
+
+def _hidden(job: Job) -> str:
+    return f".{job.id}"
+
+
+def _remove_hidden(job: Job, folder: int) -> None:
+    for name in (_hidden(job), _hidden(job) + _NOTE):
+        files.unlink_if_exists(name, folder)
+
+
+def _is_note_of(job: Job, name: str, folder: int) -> bool:
+    """Whether an earlier try to fail this job has written its reason already."""
+    try:
+        with open(files.open_regular(name, folder), "rb") as file:
+            return bool(json.load(file)["job"] == job.id)
+    except (ValueError, TypeError, KeyError):
         return False
 
 

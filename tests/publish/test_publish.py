@@ -98,7 +98,7 @@ def test_results_get_the_configured_rights_and_the_folders_group(
     for path in (outbox / "cam").iterdir():
         assert path.stat().st_gid == 4711
         assert stat.S_IMODE(path.stat().st_mode) == 0o640
-    assert stat.S_IMODE((outbox / "cam").stat().st_mode) == 0o750
+    assert stat.S_IMODE((outbox / "cam").stat().st_mode) == stat.S_IMODE(outbox.stat().st_mode)
 
 
 @pytest.mark.parametrize(
