@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import io
-import pickle
 from pathlib import Path
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
 from depthd.errors import UnavailableError
@@ -56,9 +54,12 @@ def _tensors(content: bytes, path: Path) -> dict[str, Tensor]:
             tensors = safetensors.torch.load(content)
         else:
             tensors = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, SafetensorError, EOFError, ValueError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged file raises whatever its bytes lead to
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise UnavailableError(
-            f"{path} cannot be loaded as weights: {str(error).splitlines()[0]}",
+            f"{path} cannot be loaded as weights: {reason}",
             "take a state_dict saved by torch.save or as safetensors",
         ) from error
     if not isinstance(tensors, dict) or not all(

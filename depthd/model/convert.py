@@ -1,12 +1,14 @@
 """Child process of `prepare`: from torch to OpenVINO, compared before anybody uses it.
 
-`python -m depthd.model.convert MODEL WEIGHTS SHA256 FOLDER` writes model.xml and model.bin into
-FOLDER. On failure the last line of standard error says why. Knows torch and OpenVINO.
+`python -m depthd.model.convert PARENT MODEL WEIGHTS SHA256 FOLDER` writes model.xml and model.bin
+into FOLDER, unless the process PARENT dies before. On failure the last line of standard error
+says why. Knows torch and OpenVINO.
 """
 
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
 import sys
 import warnings
@@ -26,8 +28,11 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main() -> int:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # nobody would use the result
-    model, weights, sha256, folder = sys.argv[1:]
+    parent, model, weights, sha256, folder = sys.argv[1:]
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != int(parent):  # it died before the line above
+        sys.stderr.write("nobody waits for the result any more\n")
+        return ExitCode.TEMPORARY
     try:
         network = load_network(MODELS[model], Path(weights), sha256)
         target = Path(folder) / MODEL_FILE

@@ -6,6 +6,7 @@ imports it and gets its memory back.
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -61,7 +62,7 @@ def prepare(weights: Weights, state: Path, *, report: Callable[[str], None]) -> 
 
 
 def _convert(weights: Weights, folder: Path) -> None:
-    command = [sys.executable, "-m", "depthd.model.convert", weights.spec.name]
+    command = [sys.executable, "-m", "depthd.model.convert", str(os.getpid()), weights.spec.name]
     command += [str(weights.path.absolute()), weights.sha256, str(folder.absolute())]
     try:
         result = subprocess.run(
