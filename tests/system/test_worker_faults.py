@@ -9,40 +9,11 @@ import shutil
 import signal
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 from daemon import DEADLINE, Daemon, drop
+from photos import photo
 
 SABOTAGE = {"PYTHONPATH": str(Path(__file__).parent / "sabotage")}
-
-
-def photo(seed: int, marker: str = "") -> bytes:
-    """A small JPEG; a marker behind its end makes the worker do what it says."""
-    generator = np.random.default_rng(seed)
-    coarse = generator.integers(0, 255, (6, 8, 3), np.uint8)
-    pixels = cv2.resize(coarse, (160, 120), interpolation=cv2.INTER_CUBIC)
-    content = cv2.imencode(".jpg", pixels)[1].tobytes()
-    return content + (f"SABOTAGE:{marker}".encode() if marker else b"")
-
-
-@pytest.fixture
-def root(tmp_path: Path, prepared_state: Path) -> Path:
-    """A root whose state/ is ready for a quick start."""
-    root = tmp_path / "root"
-    root.mkdir()
-    shutil.move(prepared_state, root / "state")
-    return root
-
-
-@pytest.fixture
-def settings(random_weights: Path) -> tuple[str, ...]:
-    return (
-        f"model.weights={random_weights}",
-        "intake.settle=0s",
-        "worker.max_attempts=2",
-        "disk.min_free=0",
-    )
 
 
 @pytest.mark.parametrize(
