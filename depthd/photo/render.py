@@ -18,7 +18,7 @@ from depthd import manifest
 from depthd.config import Output
 from depthd.estimator import Estimate
 from depthd.photo.colors import palette, quantise
-from depthd.photo.png import grey16_png, palette_png
+from depthd.photo.png_writer import grey16_png, palette_png
 from depthd.photo.preview import preview_jpeg
 
 Parts = tuple[bytes | memoryview, ...]
