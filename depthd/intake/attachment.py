@@ -51,6 +51,7 @@ class Attachment:
         self._is_lost = False  # and said so
         self._absences = 0
         self._watcher: Watcher | None = None
+        self._is_distrusted = False
         self._retry_at = float("inf")
         self._retry_pause = _RETRY_AFTER
         self._deaths: deque[float] = deque(maxlen=_DEATHS)
@@ -82,7 +83,7 @@ class Attachment:
             self._find()
             self._attach(now)
             return True
-        if self._watcher is not None and not self._watcher.is_alive:
+        if self._watcher is not None and (self._is_distrusted or not self._watcher.is_alive):
             self._replace_watcher(now)
             return True
         if now >= self._probe_deadline:
@@ -101,6 +102,10 @@ class Attachment:
         if not self._is_lost:
             self._is_lost = True
             self._emit(Event.INBOX_LOST, inbox=self._inbox, reason=reason)
+
+    def distrust(self) -> None:
+        """The watcher said that it no longer works; `check` replaces it."""
+        self._is_distrusted = True
 
     def is_probe(self, name: str) -> bool:
         """Hear of an event for `name`; returns whether it was the probe, which is passed now."""
@@ -195,6 +200,7 @@ class Attachment:
     def _detach(self) -> None:
         self._end_probe()
         self._retry_at = float("inf")
+        self._is_distrusted = False
         if self._watcher is not None:
             self._watcher.stop()
             self._watcher = None

@@ -136,17 +136,21 @@ class Intake:
                 return
 
     def _read(self, note: Note, looker: Looker) -> None:
-        if note.kind is Kind.OVERFLOW:
-            if self._rounds.want_all():
-                self._emit(Event.WATCH_OVERFLOW, inbox=self._inbox)
-        elif note.kind is Kind.LOST:
-            self._attachment.lose("it was deleted or unmounted")
-            self._check(time.monotonic())
-        elif self._attachment.is_probe(note.name):
-            self._adapt()
-        elif not self._entries.is_ours(note.name):
-            pass
-        elif note.kind is Kind.WHOLE:
-            self._entries.hear(note.name, looker)
-        elif self._options.recursive:
-            self._rounds.want(note.name)
+        match note.kind:
+            case Kind.OVERFLOW:
+                if self._rounds.want_all():
+                    self._emit(Event.WATCH_OVERFLOW, inbox=self._inbox)
+            case Kind.LOST:
+                self._attachment.lose("it was deleted or unmounted")
+                self._check(time.monotonic())
+            case Kind.BROKEN:
+                self._attachment.distrust()
+                self._check(time.monotonic())
+            case _ if self._attachment.is_probe(note.name):
+                self._adapt()
+            case _ if not self._entries.is_ours(note.name):
+                pass
+            case Kind.WHOLE:
+                self._entries.hear(note.name, looker)
+            case Kind.FOLDER if self._options.recursive:
+                self._rounds.want(note.name)

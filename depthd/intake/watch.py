@@ -17,7 +17,7 @@ import threading
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -45,6 +45,7 @@ class Kind(Enum):
     FOLDER = "a folder was made or moved here; what is in it may have come unseen"
     OVERFLOW = "events were lost"
     LOST = "the watched folder is gone"
+    BROKEN = "watchdog lost track of its folders"
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,14 +194,26 @@ class _Group(InotifyWatchGroup):
     notes: Notes = field(kw_only=True)
 
     def on_event(self, event: InotifyEvent) -> None:
-        if event.is_directory or not event.is_create:  # a new file is not a whole one
+        if event.is_create and not event.is_directory:  # a new file is not a whole one
+            return
+        with self._reporting():
             super().on_event(event)
 
     def on_watch_deleted(self, wd: WatchDescriptor) -> None:
         if self._active_callbacks_by_watch.get(wd) == self.path:
             self.notes.add(Note(Kind.LOST))
-        super().on_watch_deleted(wd)
+        with self._reporting():
+            super().on_watch_deleted(wd)
 
     def on_queue_overflow(self) -> None:
-        super().on_queue_overflow()  # watches of new folders come before the scan of them
+        with self._reporting():
+            super().on_queue_overflow()  # watches of new folders come before the scan of them
         self.notes.add(Note(Kind.OVERFLOW))
+
+    @contextmanager
+    def _reporting(self) -> Iterator[None]:
+        """An error here would end the only thread that reads events."""
+        try:
+            yield
+        except Exception:  # noqa: BLE001 - say, a folder that was moved out and made again
+            self.notes.add(Note(Kind.BROKEN))

@@ -25,7 +25,7 @@ class Ears:
         self.heard: list[Note] = []
 
     def wait(self, condition: Callable[[], object]) -> None:
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while not condition():
             assert time.monotonic() < end, self.heard
             self.woken.wait(0.1)
@@ -149,6 +149,19 @@ def test_the_kernels_overflow_is_reported_and_new_folders_are_watched_after_it(
 def test_a_removed_folder_is_reported(ears: Ears, tmp_path: Path) -> None:
     (tmp_path / "inbox").rmdir()
     ears.wait_for(Kind.LOST)
+
+
+def test_a_muddle_of_folders_is_reported_and_ends_no_thread(ears: Ears, tmp_path: Path) -> None:
+    folder, outside = tmp_path / "inbox" / "cam", tmp_path / "outside"
+    folder.mkdir()
+    ears.wait_for(Kind.FOLDER, "cam")
+    folder.rename(outside)
+    folder.mkdir()
+    ears.wait(lambda: ears.heard.count(Note(Kind.FOLDER, "cam")) == 2)
+    folder.rmdir()
+    outside.rmdir()
+    ears.wait_for(Kind.BROKEN)
+    assert ears.watcher.is_alive
 
 
 def test_stopping_is_not_taken_for_a_loss(ears: Ears) -> None:
