@@ -125,15 +125,16 @@ class Dispatcher:
 
     def recover(self) -> None:
         """Take up what a former run left in work/."""
+        self._chores.append(self._sweep)
+        self._do_chores()
+
+    def _sweep(self) -> None:
         for job in self._spool.sweep():
             self._chores.append(partial(self._take_up, job))
         self._chores.append(self._publisher.sweep)
-        self._do_chores()
 
     def _take_up(self, job: Job) -> None:
-        target = self._publisher.find(job.id, job.name, job.stamp)
-        if target is None:
-            self._publisher.roll_back(job.id, job.name)
+        target = self._publisher.settle(job.id, job.name, job.stamp)
         self._emit(
             Event.PHOTO_RECOVERED,
             job=job.id,
@@ -300,11 +301,16 @@ class Dispatcher:
                 self._deaths = 0
                 self._chores.append(partial(self._fail, job, message.code, message.detail))
             case Broken():
-                self._chores.append(partial(self._suspect, job, message.code, message.detail))
+                self._chores.append(partial(self._settle, job, message.code, message.detail))
             case Blocked():
                 self._gate.close(message.detail, time.monotonic())
-                self._waiting.append(replace(job, attempts=job.attempts - 1))
+                self._chores.append(partial(self._queue_again, job))
         self._do_chores()
+
+    def _queue_again(self, job: Job) -> None:
+        """The outbox failed in the middle of a job; its attempt does not count."""
+        if not self._settle_published(job):
+            self._waiting.append(replace(job, attempts=job.attempts - 1))
 
     def _published(self, job: Job, message: Published) -> None:
         target = next(islice(candidates(job.name, job.stamp), message.candidate, None))
@@ -317,17 +323,22 @@ class Dispatcher:
     # chores -----------------------------------------------------------------------------------
 
     def _do_chores(self) -> None:
-        """Do what can be done; a folder that cannot be written closes the gate.
+        """Do what can be done; a folder that cannot be written closes the gate."""
+        if self._gate.is_open and (trouble := self.do_chores()):
+            self._gate.close(trouble, time.monotonic())
 
-        A chore that fails changes nothing, so it can be done again when the gate opens.
+    def do_chores(self) -> str:
+        """Do file work until all is done or it fails. Returns why it failed.
+
+        A chore can be done again from its beginning, wherever it failed.
         """
-        while self._chores and self._gate.is_open:
+        while self._chores:
             try:
                 self._chores[0]()
             except OSError as error:
-                self._gate.close(f"{error.strerror or error}", time.monotonic())
-                return
+                return f"photos cannot be brought home: {error}"
             self._chores.popleft()
+        return ""
 
     def _finish(self, job: Job, target: str) -> None:
         place = self._spool.finish(job, target)
@@ -388,9 +399,8 @@ class Dispatcher:
 
     def _settle_published(self, job: Job) -> bool:
         """Bring home a job whose manifest is out; undo what any other has left."""
-        target = self._publisher.find(job.id, job.name, job.stamp)
+        target = self._publisher.settle(job.id, job.name, job.stamp)
         if target is None:
-            self._publisher.roll_back(job.id, job.name)
             return False
         self._chores.append(partial(self._finish, job, target))
         return True

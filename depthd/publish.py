@@ -8,20 +8,22 @@ ours. It knows folders and bytes, and nothing of what the bytes mean.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from depthd import files
-from depthd.names import candidates, split
+from depthd.names import candidates, readable, split
 
 STAGING = ".depthd"
 _MANIFEST = ".json"
+_NO_FILE = frozenset({errno.ELOOP, errno.EINVAL, errno.ENXIO})  # a symlink, folder, FIFO, socket
 
 
 class Result(Protocol):
@@ -81,7 +83,7 @@ class Publisher:
 
         Raises:
             NamesTaken: no name is left.
-            OSError: the outbox cannot be written; nothing of the set is visible then.
+            OSError: the outbox cannot be written; `settle` must say how far it came.
         """
         folders, _ = split(name)
         mode = files.folder_mode(self._outbox)
@@ -89,22 +91,17 @@ class Publisher:
             files.beneath(self._outbox, folders, create_mode=mode) as folder,
             self._staging() as staging,
         ):
-            group = os.fstat(folder).st_gid
-            staged = []
             try:
-                for result in results:  # one by one: those before a fault must be known below
-                    staged.append(self._stage(job_id, result, staging, group))  # noqa: PERF401
-                for target in candidates(name, stamp):
-                    base = split(target)[1]
-                    if self._taken(folders, base):
-                        continue
-                    if self._link_set(job_id, base, staged, make_manifest, staging, folder):
-                        os.fsync(folder)
-                        return target
-                raise NamesTaken(name)
-            finally:
-                for suffix in (*(file.suffix for file in staged), _MANIFEST):
-                    files.unlink_if_exists(job_id + suffix, staging)
+                group = os.fstat(folder).st_gid
+                staged = [self._stage(job_id, result, staging, group) for result in results]
+                target = self._link(job_id, name, stamp, staged, make_manifest, staging, folder)
+            except (OSError, NamesTaken):
+                with suppress(OSError):  # else `settle` does it
+                    self.roll_back(job_id, name, stamp)
+                raise
+            os.fsync(folder)
+            _remove_hidden(job_id, staging)
+            return target
 
     def _stage(self, job_id: str, result: Result, staging: int, group: int) -> PublishedFile:
         digest = hashlib.sha256()
@@ -116,6 +113,26 @@ class Publisher:
         name = job_id + result.suffix
         files.write_durably(name, parts, staging, mode=self._mode, group=group)
         return PublishedFile(result.format, "", result.suffix, digest.hexdigest(), size)
+
+    def _link(
+        self,
+        job_id: str,
+        name: str,
+        stamp: str,
+        staged: Sequence[PublishedFile],
+        make_manifest: MakeManifest,
+        staging: int,
+        folder: int,
+    ) -> str:
+        """Link a staged set under the first name that is free; returns that name."""
+        folders, _ = split(name)
+        for target in candidates(name, stamp):
+            base = split(target)[1]
+            if not self._taken(folders, base) and self._link_set(
+                job_id, base, staged, make_manifest, staging, folder
+            ):
+                return target
+        raise NamesTaken(name)
 
     def _link_set(
         self,
@@ -170,6 +187,25 @@ class Publisher:
 
     # recovery --------------------------------------------------------------------------------
 
+    def settle(self, job_id: str, name: str, stamp: str) -> str | None:
+        """End an attempt whose outcome is not known, whatever cut it short.
+
+        Returns:
+            the name under which the whole set is out, safe from a power cut; or None, and
+            nothing of it is left.
+
+        Raises:
+            OSError: the outbox cannot be used now; call it again later.
+        """
+        target = self.find(job_id, name, stamp)
+        if target is None:
+            self.roll_back(job_id, name, stamp)
+            return None
+        with files.beneath(self._outbox, split(name)[0]) as folder, self._staging() as staging:
+            os.fsync(folder)
+            _remove_hidden(job_id, staging)
+        return target
+
     def find(self, job_id: str, name: str, stamp: str) -> str | None:
         """The name under which a job's manifest is out, if it is."""
         folders, _ = split(name)
@@ -183,20 +219,21 @@ class Publisher:
             return None
         return None
 
-    def roll_back(self, job_id: str, name: str) -> None:
+    def roll_back(self, job_id: str, name: str, stamp: str) -> None:
         """Undo whatever an interrupted attempt of an unpublished job has left."""
         folders, _ = split(name)
+        bases = [split(target)[1] for target in candidates(name, stamp)]
         with self._staging() as staging:
             manifest = _read_manifest(job_id + _MANIFEST, staging)
             if manifest is not None:  # nothing gets its final name before this one is written
                 with files.beneath(self._outbox, folders) as folder:
                     for file in manifest["files"]:
-                        hidden = job_id + file["suffix"]
-                        _unlink_ours(hidden, file["name"], file["sha256"], staging, folder)
+                        suffix = file["suffix"]
+                        for final in (base + suffix for base in bases):
+                            if readable(final) == file["name"]:
+                                _unlink_ours(job_id + suffix, final, file, staging, folder)
                     os.fsync(folder)
-            for entry in os.listdir(staging):
-                if entry.startswith(job_id):
-                    files.unlink_if_exists(entry, staging)
+            _remove_hidden(job_id, staging)
 
     def sweep(self) -> None:
         """Remove this spool's hidden leftovers; call it after every job was looked at."""
@@ -215,26 +252,41 @@ class Publisher:
             files.unlink_if_exists(name, staging)
 
 
+def _remove_hidden(job_id: str, staging: int) -> None:
+    """The manifest goes last: it tells which final names an unpublished set may have."""
+    names = [name for name in os.listdir(staging) if name.startswith(f"{job_id}.")]
+    for name in sorted(names, key=lambda name: name == job_id + _MANIFEST):
+        files.unlink_if_exists(name, staging)
+
+
 def _read_manifest(name: str, folder: int) -> dict[str, Any] | None:
+    """What a manifest says; None where there is none of ours.
+
+    Raises:
+        OSError: there may be one, and it cannot be read now.
+    """
     try:
         with open(files.open_regular(name, folder), "rb") as file:
             manifest = json.loads(file.read(1 << 20))
-    except (OSError, ValueError):
+    except (FileNotFoundError, ValueError):
         return None
+    except OSError as error:
+        if error.errno in _NO_FILE:  # somebody else's
+            return None
+        raise
     return manifest if isinstance(manifest, dict) else None
 
 
-def _unlink_ours(hidden: str, final: str, sha256: str, staging: int, folder: int) -> None:
+def _unlink_ours(
+    hidden: str, final: str, listed: dict[str, Any], staging: int, folder: int
+) -> None:
     """Remove a final name that an unpublished attempt of ours has linked or renamed."""
     if not files.exists(final, folder):
         return
     if files.exists(hidden, staging):
-        ours = os.path.samestat(
-            os.stat(hidden, dir_fd=staging, follow_symlinks=False),
-            os.stat(final, dir_fd=folder, follow_symlinks=False),
-        )
+        ours = files.same_file(hidden, final, staging, folder)
     else:  # no hard links here: the hidden name became the final one
         with open(files.open_regular(final, folder), "rb") as file:
-            ours = hashlib.file_digest(file, "sha256").hexdigest() == sha256
+            ours = hashlib.file_digest(file, "sha256").hexdigest() == listed["sha256"]
     if ours:
         os.unlink(final, dir_fd=folder)

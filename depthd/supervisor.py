@@ -6,7 +6,6 @@ OpenCV or OpenVINO in this process.
 
 from __future__ import annotations
 
-import errno
 import os
 import selectors
 import signal
@@ -27,16 +26,13 @@ from depthd.intake import Candidate, Intake
 from depthd.logs import Logs, configure
 from depthd.notify import Notifier
 from depthd.publish import Publisher
-from depthd.spool import Spool, Vanished, make_folders
+from depthd.spool import Immovable, Spool, Vanished, make_folders
 from depthd.status import StatusFile, StatusState
 from depthd.worker.handle import WorkerHandle
 
 _TICK = 1.0  # seconds between two looks at what has no event: status, disk space
 _LOOK_AT_DISK_EVERY = 1.0
 _REMEMBERED_REFUSALS = 10_000
-_FOLDER_TROUBLE = frozenset(
-    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOENT, errno.EMFILE, errno.ENFILE}
-)
 
 
 def run(config: Config, *, reload: Callable[[], Config], once: bool = False) -> ExitCode:
@@ -277,20 +273,19 @@ class Session:
             job = self._spool.claim(candidate)
         except Vanished:
             self._intake.put_back(candidate)
+        except Immovable as error:
+            self._refuse(candidate, error)
         except OSError as error:
-            if error.errno in _FOLDER_TROUBLE:
-                self._gate.close(f"photos cannot be claimed: {error}", time.monotonic())
-                self._intake.put_back(candidate)
-            else:  # this photo's alone: no right to move it, or it lies on another file system
-                self._refuse(candidate, error)
+            self._gate.close(f"photos cannot be claimed: {error}", time.monotonic())
+            self._intake.put_back(candidate)
         else:
             self._dispatcher.accept(job)
 
-    def _refuse(self, candidate: Candidate, error: OSError) -> None:
+    def _refuse(self, candidate: Candidate, error: Immovable) -> None:
         if candidate.name in self._refused or len(self._refused) >= _REMEMBERED_REFUSALS:
             return
         self._refused.add(candidate.name)
-        self._emit(Event.ENTRY_IGNORED, name=candidate.name, reason=error.strerror or str(error))
+        self._emit(Event.ENTRY_IGNORED, name=candidate.name, reason=str(error))
 
     def _probe(self, now: float) -> float:
         """While the gate is closed: can results be written again?"""
@@ -299,7 +294,7 @@ class Session:
         try:
             self._spool.probe()
             self._publisher.probe()
-            trouble = self._disk_trouble()
+            trouble = self._disk_trouble() or self._dispatcher.do_chores()
         except OSError as error:
             trouble = str(error)
         if trouble:

@@ -21,7 +21,7 @@ from depthd.config import Config
 from depthd.errors import DepthdError, ExitCode, FaultCode
 from depthd.publish import Publisher
 from depthd.spool import read_job
-from depthd.worker.messages import Message, Ready, Refused, Step, Unavailable, Work, encode
+from depthd.worker.messages import Blocked, Message, Ready, Refused, Step, Unavailable, Work, encode
 
 _PR_SET_PDEATHSIG = 1
 _FIRST_VICTIM = "500"  # when memory runs out the kernel takes the worker, not the supervisor
@@ -92,7 +92,11 @@ def main() -> int:
         work = config.folder("work")
         for line in lines:
             order = Work.model_validate_json(line)
-            job = read_job(work / order.job)
+            try:
+                job = read_job(work / order.job)
+            except OSError as error:
+                say(Blocked(job=order.job, detail=f"work/ cannot be read: {error}"))
+                continue
             if job is None:
                 gone = "work/JOB/job.json is missing or damaged"
                 say(Refused(job=order.job, code=FaultCode.UNREADABLE, detail=gone))

@@ -7,6 +7,7 @@ reported for that photo alone; the caller decides what follows from it.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import threading
@@ -31,6 +32,9 @@ from depthd.spool import NO_PLACE, Job, original_path
 from depthd.status import moment
 from depthd.worker.messages import Blocked, Broken, Message, Published, Refused
 
+_DISK_TROUBLE = frozenset({errno.EIO, errno.EBADMSG, errno.EUCLEAN})
+# Nothing that this photo has done, nor what will last.
+_SHORTAGE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES, errno.ENOSPC})
 _BYTES_A_PIXEL = 8  # in a file; 16-bit RGBA without compression has as many
 
 
@@ -250,6 +254,8 @@ def _account(task: Task, error: Exception) -> Message:
         return Refused(job=task.id, code=error.code, detail=error.detail)
     if isinstance(error, NamesTaken):
         return Refused(job=task.id, code=FaultCode.NO_PLACE, detail="every name is taken")
+    if isinstance(error, OSError) and error.errno in _SHORTAGE:
+        return Blocked(job=task.id, detail=f"photos cannot be read: {error}")
     if isinstance(error, MemoryError):
         return Broken(job=task.id, code=FaultCode.WORKER_OUT_OF_MEMORY, detail=str(error))
     where = traceback.extract_tb(error.__traceback__)[-1]
@@ -273,6 +279,8 @@ def _read(path: Path, limit: int) -> bytes:
                 raise PhotoError(FaultCode.TOO_LARGE, f"the file has {size} bytes")
             return file.read(limit + 1)
     except OSError as error:
+        if error.errno not in _DISK_TROUBLE:
+            raise
         raise PhotoError(FaultCode.UNREADABLE, error.strerror or str(error)) from error
 
 

@@ -182,8 +182,7 @@ def test_a_run_cut_between_any_two_links_is_undone(
         with pytest.raises(Cut):
             publish(publisher)
     assert len(visible(outbox)) == len(before) + step - 1
-    assert publisher.find(JOB, "cam/a.jpg", STAMP) is None
-    publisher.roll_back(JOB, "cam/a.jpg")
+    assert publisher.settle(JOB, "cam/a.jpg", STAMP) is None
     assert visible(outbox) == before
     assert hidden(outbox) == []
     assert publish(publisher) == f"cam/a~{STAMP}.jpg"

@@ -11,12 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from depthd import files
 from depthd.config import Config
 from depthd.errors import ConfigurationError, FaultCode, OutputError
 from depthd.intake import Candidate
 from depthd.names import candidates
-from depthd.spool import Job, Spool, Vanished, original_path, read_job
+from depthd.spool import Job, Spool, Vanished, _rename_out, original_path, read_job
 
 
 @pytest.fixture
@@ -100,15 +99,14 @@ def test_a_swap_between_the_look_and_the_rename_is_put_back(
 ) -> None:
     candidate = drop(tmp_path)
     path = tmp_path / "inbox/cam/a.jpg"
-    rename = files.rename_noreplace
+    rename = _rename_out
 
-    def swapped(*args: object) -> None:
-        monkeypatch.undo()
+    def swapped(base: str, source: int, folder: int) -> None:
         path.unlink()
         path.symlink_to("/etc/passwd")
-        rename(*args)  # type: ignore[arg-type]
+        rename(base, source, folder)
 
-    monkeypatch.setattr(files, "rename_noreplace", swapped)
+    monkeypatch.setattr("depthd.spool._rename_out", swapped)
     with pytest.raises(Vanished):
         spool.claim(candidate)
     assert path.is_symlink()
