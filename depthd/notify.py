@@ -31,6 +31,9 @@ class Notifier:
             f"{key}={' '.join(value.splitlines())}" for key, value in assignments.items()
         )
         try:
-            self._socket.sendto(message.encode(), self._address)
+            self._socket.sendto(message.encode(errors="replace"), self._address)
         except OSError:
             return
+
+    def close(self) -> None:
+        self._socket.close()

@@ -179,6 +179,7 @@ class Session:
         self._write_status("stopped")
         self._emit(Event.SERVICE_STOPPED, done=self._dispatcher.totals.done)
         self._selector.close()
+        self._notifier.close()
         self._spool.close()
         self._logs.close()
 
