@@ -19,7 +19,7 @@ from depthd import __version__
 from depthd.cli.report import report
 from depthd.errors import DepthdError, ExitCode
 
-COMMANDS = ("run", "demo", "process", "check", "status", "model", "config")
+COMMANDS = ("run", "demo", "process", "check", "status", "bench", "model", "config")
 DEBUG_VARIABLE = "DEPTHD_DEBUG"
 _INTERRUPTED = 128 + 2
 _BROKEN_PIPE = 128 + 13

@@ -1,0 +1,76 @@
+"""Child process: depthd's own stages one after the other, and the engine by itself.
+
+`python -m depthd.bench.parts`; see `child`. Nothing overlaps here, so a stage's time is its own.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from depthd.bench.child import Answer, answer
+from depthd.config import Config
+from depthd.estimator import DepthEstimator
+from depthd.publish import Publisher
+from depthd.worker.messages import Published
+from depthd.worker.pipeline import Pipeline, Task
+
+
+class Parts:
+    """An estimator and a pipeline that is given one photo at a time."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.config = Config.model_validate(config)
+        self.estimator = DepthEstimator(self.config)
+        outbox = self.config.folder("outbox")
+        outbox.mkdir(parents=True, exist_ok=True)
+        self._publisher = Publisher(outbox, (), self.config.output.mode, "bench")
+        self._count = 0
+
+    @property
+    def about(self) -> Answer:
+        engine, weights = self.estimator.engine.description, self.estimator.weights
+        return {
+            "engine": f"{engine.engine} {engine.engine_version.partition('-')[0]}",
+            "precision": engine.precision,
+            "threads": engine.threads,
+            "model": weights.spec.name,
+            "fallback": weights.fallback,
+        }
+
+    def respond(self, photos: list[str], *, inferences: int = 0) -> Answer:
+        """Milliseconds of each stage for each photo, or of `inferences` on the first one."""
+        if inferences:
+            return {"infer": self._infer(Path(photos[0]), inferences)}
+        return {"stages": [self._stages(Path(photo)) for photo in photos]}
+
+    def _infer(self, photo: Path, count: int) -> list[float]:
+        prepared = self.estimator.prepare(photo.read_bytes())
+        milliseconds = []
+        for _ in range(count):
+            started = time.perf_counter()
+            self.estimator.infer(prepared)
+            milliseconds.append((time.perf_counter() - started) * 1000)
+        return milliseconds
+
+    def _stages(self, photo: Path) -> dict[str, float]:
+        said: list[object] = []
+        pipeline = Pipeline(self.estimator, self._publisher, said.append)
+        self._count += 1
+        name = f"{self._count:06d}.jpg"
+        pipeline.submit(Task(f"bench-{name}", name, "", time.time(), 1, photo))
+        pipeline.close()
+        (message,) = said
+        if not isinstance(message, Published):
+            raise TypeError(f"{photo}: {message}")
+        return message.milliseconds
+
+
+def setup(config: dict[str, Any]) -> tuple[Answer, Any]:
+    parts = Parts(config)
+    return parts.about, parts.respond
+
+
+if __name__ == "__main__":
+    answer(setup)

@@ -1,0 +1,242 @@
+"""One bench from beginning to end: what is measured, in which order, interleaved.
+
+Machines are never quite idle, so whatever is compared is measured in turns, round after round,
+and the median of the rounds is taken.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from depthd.bench.child import Child
+from depthd.bench.machine import Machine
+from depthd.bench.measure import Backlog, Bench, Idle, Run
+from depthd.bench.photos import LARGE, SMALL, Kind, make_photos
+from depthd.config import Config
+from depthd.config.declaration import Paths
+from depthd.errors import UnavailableError
+from depthd.model.prepare import is_prepared, prepare
+from depthd.model.weights import Weights, find_weights
+
+Report = Callable[[str], None]
+_INFERENCES = 20
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is measured: photos in each round of each kind, single photos, files waiting."""
+
+    rounds: int
+    small: int
+    large: int
+    latency: int
+    backlog: int
+    upstream: bool
+
+
+@dataclass(frozen=True)
+class Served:
+    """Rates of one kind of photo at one precision, round by round; photos a second."""
+
+    kind: str
+    precision: str
+    runs: tuple[Run, ...]
+    engine: tuple[float, ...]  # inferences a second, the engine by itself
+    upstream: tuple[float, ...] = ()
+
+    @property
+    def rate(self) -> float:
+        return median(run.rate for run in self.runs)
+
+    @property
+    def of_engine(self) -> float:
+        """Rate as a share of the engine's own."""
+        pairs = zip(self.runs, self.engine, strict=True)
+        return median(run.rate / engine for run, engine in pairs)
+
+    @property
+    def of_upstream(self) -> float | None:
+        """Rate as a multiple of upstream's."""
+        pairs = zip(self.runs, self.upstream, strict=False)
+        ratios = [run.rate / upstream for run, upstream in pairs]
+        return median(ratios) if ratios else None
+
+
+@dataclass(frozen=True)
+class EngineSpeed:
+    """One inference of one engine, in milliseconds; `why` it cannot serve here."""
+
+    engine: str
+    precision: str
+    milliseconds: float | None
+    why: str = ""
+
+
+@dataclass
+class Results:
+    """Everything that was measured."""
+
+    machine: Machine
+    model: str
+    threads: int
+    engines: tuple[EngineSpeed, ...]
+    stages: dict[str, dict[str, float]]  # kind: stage: milliseconds
+    served: tuple[Served, ...]
+    idle: Idle
+    backlog: Backlog | None
+
+
+class Session:
+    """Runs a plan.
+
+    Args:
+        config: as users have it; nothing of its folders is written to, and nothing downloaded.
+        report: told what is being measured.
+    """
+
+    def __init__(self, config: Config, plan: Plan, folder: Path, report: Report) -> None:
+        self._plan = plan
+        self._folder = folder
+        self._report = report
+        state = config.folder("state")
+        self._weights = find_weights(config.model, state, report=report, online=False)
+        if plan.upstream and self._weights.spec.name != "midas_small":
+            raise UnavailableError(
+                "upstream's network needs the weights of midas_small",
+                "run 'depthd model fetch', or give them with --set model.weights=FILE",
+            )
+        model = config.model.model_copy(
+            update={"name": self._weights.spec.name, "weights": _file_of(self._weights)}
+        )
+        ours = {"root": folder, "paths": Paths(), "model": model}
+        self._config = config.model_copy(update=ours)
+        if is_prepared(self._weights, state):
+            shutil.copytree(state / "models", folder / "state/models")
+        prepare(self._weights, folder / "state", report=report)
+        self._bench = Bench(self._config, folder, folder / "state/models")
+        self._photos: dict[str, list[Path]] = {}
+        for kind in (SMALL, LARGE):
+            report(f"making photos of {kind.name}")
+            place = folder / kind.name.split(maxsplit=1)[0]
+            place.mkdir()
+            self._photos[kind.name] = make_photos(kind, place)
+
+    def run(self) -> Results:
+        """Measure everything."""
+        machine = Machine.here()
+        small = self._photos[SMALL.name]
+        with ExitStack() as stack:
+            speeds, children = self._open_engines(stack)
+            f32 = children["f32"]
+            threads = f32.about["threads"]
+            stages = {kind.name: self._stages(f32, kind) for kind in (SMALL, LARGE)}
+            upstream = self._open_upstream(stack, threads) if self._plan.upstream else None
+            served = self._serve(children, upstream)
+        self._report("one photo at a time")
+        idle = self._bench.idle(small, self._plan.latency)
+        backlog = None
+        if self._plan.backlog:
+            self._report(f"a backlog of {self._plan.backlog} files")
+            backlog = self._bench.backlog(small, self._plan.backlog, self._plan.small)
+        model = self._weights.spec.name
+        return Results(machine, model, threads, speeds, stages, served, idle, backlog)
+
+    # engines ----------------------------------------------------------------------------------
+
+    def _open_engines(self, stack: ExitStack) -> tuple[tuple[EngineSpeed, ...], dict[str, Child]]:
+        """Speeds of all engines, and children with OpenVINO by precision; torch's goes at once."""
+        speeds = []
+        children = {}
+        photo = [str(self._photos[SMALL.name][0])]
+        for engine, precision in (("openvino", "f32"), ("openvino", "bf16"), ("torch", "f32")):
+            self._report(f"engine {engine} {precision}")
+            try:
+                child = self._open(engine, precision)
+            except UnavailableError as error:
+                if (engine, precision) == ("openvino", "f32"):
+                    raise
+                speeds.append(EngineSpeed(engine, precision, None, error.message))
+                continue
+            times = child.ask(photos=photo, inferences=_INFERENCES)["infer"]
+            speeds.append(EngineSpeed(child.about["engine"], precision, median(times)))
+            if engine == "torch":
+                child.close()
+            else:
+                children[precision] = stack.enter_context(child)
+        return tuple(speeds), children
+
+    def _open(self, engine: str, precision: str) -> Child:
+        model = self._config.model.model_copy(update={"engine": engine, "precision": precision})
+        config = self._config.model_copy(update={"model": model})
+        return Child("depthd.bench.parts", {"config": config.model_dump(mode="json")})
+
+    def _open_upstream(self, stack: ExitStack, threads: int) -> Child:
+        self._report("loading upstream's network")
+        folder = self._folder / "upstream"
+        folder.mkdir()
+        setup = {"weights": str(self._weights.path), "folder": str(folder), "threads": threads}
+        return stack.enter_context(Child("depthd.bench.upstream", setup))
+
+    def _stages(self, child: Child, kind: Kind) -> dict[str, float]:
+        self._report(f"stages of {kind.name}, one photo after the other")
+        photos = [str(photo) for photo in self._photos[kind.name]]
+        found = child.ask(photos=photos)["stages"]
+        return {stage: median(photo[stage] for photo in found) for stage in found[0]}
+
+    # rounds -----------------------------------------------------------------------------------
+
+    def _serve(self, children: dict[str, Child], upstream: Child | None) -> tuple[Served, ...]:
+        served: list[Served] = []
+        for kind, count in ((SMALL, self._plan.small), (LARGE, self._plan.large)):
+            runs: dict[str, list[Run]] = {precision: [] for precision in children}
+            engine: dict[str, list[float]] = {precision: [] for precision in children}
+            theirs: list[float] = []
+            for number in range(self._plan.rounds):
+                self._report(f"{kind.name}, round {number + 1} of {self._plan.rounds}")
+                if upstream is not None:
+                    theirs.append(self._rate_of(upstream, kind, max(3, count // 5)))
+                for precision, child in children.items():
+                    engine[precision].append(self._inferences(child, kind))
+                    runs[precision].append(
+                        self._bench.run(self._photos[kind.name], count, precision)
+                    )
+            served += [
+                Served(kind.name, p, tuple(runs[p]), tuple(engine[p]), tuple(theirs))
+                for p in children
+            ]
+        return tuple(served)
+
+    def _inferences(self, child: Child, kind: Kind) -> float:
+        photo = [str(self._photos[kind.name][0])]
+        times: list[float] = child.ask(photos=photo, inferences=_INFERENCES)["infer"]
+        return 1000 / median(times)
+
+    def _rate_of(self, upstream: Child, kind: Kind, count: int) -> float:
+        photos = self._photos[kind.name]
+        chosen = [str(photos[number % len(photos)]) for number in range(count)]
+        return count / float(upstream.ask(photos=chosen)["seconds"])
+
+
+def _file_of(weights: Weights) -> Path | None:
+    """The file to configure; the packaged network is known by its name."""
+    return None if weights.spec.package_data else weights.path.absolute()
+
+
+@contextmanager
+def scratch(root: Path) -> Iterator[Path]:
+    """A temporary folder on the disk that the daemon would use, if that can be written."""
+    near = root if root.is_dir() else root.parent
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="depthd-bench-", dir=near))
+    except OSError:
+        folder = Path(tempfile.mkdtemp(prefix="depthd-bench-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,149 @@
+"""`depthd bench`: what this machine can do."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+import click
+
+from depthd.cli.options import Configured, configured
+from depthd.cli.report import report
+from depthd.errors import OutputError
+
+if TYPE_CHECKING:
+    from depthd.bench.session import Results
+
+_LEAST = 2  # photos; a rate needs more than one
+
+
+@click.command("bench")
+@configured
+@click.option("--against", type=click.Choice(["upstream"]), help="Also run upstream's own loop.")
+@click.option("--json", "target", type=click.Path(path_type=Path), help="Also write all figures.")
+@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="Turns.")
+@click.option(
+    "--small", type=click.IntRange(_LEAST), default=60, show_default=True,
+    help="640x480 photos a round.",
+)  # fmt: skip
+@click.option(
+    "--large", type=click.IntRange(_LEAST), default=12, show_default=True,
+    help="12-megapixel photos a round.",
+)  # fmt: skip
+@click.option(
+    "--latency", type=click.IntRange(_LEAST), default=30, show_default=True,
+    help="Photos one by one.",
+)  # fmt: skip
+@click.option(
+    "--backlog", type=click.IntRange(0), default=0, show_default=True,
+    help="Also start on so many waiting files.",
+)  # fmt: skip
+def command(
+    configured: Configured,
+    *,
+    against: str | None,
+    target: Path | None,
+    rounds: int,
+    small: int,
+    large: int,
+    latency: int,
+    backlog: int,
+) -> None:
+    r"""Measure what this machine can do, with the real daemon on a temporary folder.
+
+    Photos are made from the bundled samples. Nothing is downloaded, and no folder of the
+    configuration is touched. Stop whatever else keeps the machine busy.
+
+    \b
+    Examples:
+      depthd bench
+      depthd bench --against upstream --json bench.json
+    """
+    from depthd.bench.session import Plan, Session, scratch  # noqa: PLC0415 - OpenCV, numpy
+
+    config = configured.config()
+    plan = Plan(rounds, small, large, latency, backlog, upstream=against == "upstream")
+    with scratch(config.root) as folder:
+        results = Session(config, plan, folder, report).run()
+    _tell(results)
+    if target is not None:
+        try:
+            target.write_text(json.dumps(asdict(results), indent=2) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise OutputError(f"cannot write {target}: {error.strerror}") from error
+
+
+def _tell(results: Results) -> None:
+    machine = results.machine
+    versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
+    click.echo(f"{machine.date}: {machine.processor}, {machine.cpus} CPUs ({results.threads} used)")
+    click.echo(f"{' '.join(machine.flags)}; {machine.memory / 1e9:.0f} GB; Linux {machine.kernel}")
+    click.echo(f"{versions}; load {machine.load:.1f} at the beginning")
+    click.echo(f"Network: {results.model}\n")
+    _tell_parts(results)
+    _tell_rates(results)
+    _tell_daemon(results)
+
+
+def _tell_parts(results: Results) -> None:
+    from depthd.cli.tables import show  # noqa: PLC0415 - only for people
+
+    rows = [
+        (speed.engine, speed.precision, speed.why or f"{speed.milliseconds:.1f} ms")
+        for speed in results.engines
+    ]
+    show(rows, head=("engine", "precision", "one inference"))
+    click.echo()
+    kinds = list(results.stages)
+    stages = [
+        (stage, *(f"{results.stages[kind][stage]:.1f} ms" for kind in kinds))
+        for stage in results.stages[kinds[0]]
+    ]
+    show(stages, head=("stage, by itself", *kinds))
+    click.echo()
+
+
+def _tell_rates(results: Results) -> None:
+    from depthd.cli.tables import show  # noqa: PLC0415 - only for people
+
+    compares = any(served.upstream for served in results.served)
+    rows = [
+        (
+            served.kind,
+            served.precision,
+            f"{served.rate:.1f}",
+            f"{served.of_engine:.0%}",
+            *((f"{median(served.upstream):.1f}", f"{served.of_upstream:.1f} x") * compares),
+            f"{max(run.memory for run in served.runs) / 1e6:.0f} MB",
+            f"{median(run.supervisor_ms for run in served.runs):.1f} ms",
+        )
+        for served in results.served
+    ]
+    head = ["run --once", "precision", "photos/s", "of the engine's own rate"]
+    head += ["upstream's photos/s", "ratio"] * compares
+    show(rows, head=(*head, "memory, peak", "supervisor's CPU a photo"))
+    click.echo()
+
+
+def _tell_daemon(results: Results) -> None:
+    from depthd.cli.tables import show  # noqa: PLC0415 - only for people
+
+    idle = results.idle
+    rows = [
+        ("start to ready", f"{idle.start:.2f} s"),
+        ("one 640x480 photo into an idle daemon, median", f"{idle.median:.1f} ms"),
+        ("99th percentile", f"{idle.p99:.1f} ms"),
+        ("of which inference, median", f"{idle.infer:.1f} ms"),
+        ("memory after that", f"{idle.memory / 1e6:.0f} MB"),
+        ("idle", f"{idle.cpu:.2%} of a core"),
+    ]
+    if (backlog := results.backlog) is not None:
+        rows += [
+            (f"{backlog.files} files waiting: first result", f"{backlog.first:.1f} s"),
+            ("supervisor's CPU a photo then", f"{backlog.supervisor_ms:.2f} ms"),
+            ("supervisor's memory, peak", f"{backlog.supervisor_memory / 1e6:.0f} MB"),
+        ]
+    show(rows)
