@@ -310,11 +310,26 @@ class Spool:
                     self._remove_all_hidden(job)
                 self._remove_folder(entry)
             elif job is not None and job.id == entry:
+                self._undo_failure(job)
                 jobs.append(job)
             else:
                 lost = Job(entry, entry, timestamp(time.time()), time.time(), 0, 0, 0, alone=False)
                 self.fail(lost, FaultCode.UNREADABLE, "work/JOB/job.json is missing or damaged")
         return jobs
+
+    def _undo_failure(self, job: Job) -> None:
+        """The last run was cut short while it failed this job: its fate is decided anew."""
+        folders, _ = split(job.name)
+        names = [split(target)[1] for target in candidates(job.name, job.stamp)]
+        for parts in {folders, ()}:
+            with suppress(*_GONE), files.beneath(self._failed, parts) as folder:
+                for base in names:
+                    if files.same_file(_hidden(job), base, folder, folder):
+                        os.unlink(base, dir_fd=folder)  # a copy; the original is in work/
+                    note = f"{base}.error.json"
+                    if files.exists(note, folder) and _is_note_of(job, note, folder):
+                        os.unlink(note, dir_fd=folder)
+                _remove_hidden(job, folder)
 
     def _remove_all_hidden(self, job: Job) -> None:
         """The last run was cut short when the original had its place and its folder was left."""
