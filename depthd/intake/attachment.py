@@ -87,7 +87,7 @@ class Attachment:
             self._replace_watcher(now)
             return True
         if now >= self._probe_deadline:
-            self._degrade(now, "no event was reported for a probe file")
+            self.degrade(now, "no event was reported for a probe file")
             return True
         if now >= self._retry_at:
             self._attach(now)
@@ -106,6 +106,15 @@ class Attachment:
     def distrust(self) -> None:
         """The watcher said that it no longer works; `check` replaces it."""
         self._is_distrusted = True
+
+    def degrade(self, now: float, reason: str) -> None:
+        """Do without native events for a while."""
+        self._detach()
+        self._retry_at = now + self._retry_pause
+        self._retry_pause = min(2 * self._retry_pause, _RETRY_AT_MOST)
+        if self._said != "degraded":
+            self._said = "degraded"
+            self._emit(Event.WATCH_DEGRADED, inbox=self._inbox, mode="polling", reason=reason)
 
     def is_probe(self, name: str) -> bool:
         """Hear of an event for `name`; returns whether it was the probe, which is passed now."""
@@ -143,7 +152,7 @@ class Attachment:
         if self._choice == "polling":
             self._say_started("polling")
         elif self._choice == "auto" and (share := shared_type(self._inbox)):
-            self._degrade(now, f"{share} does not report what other machines do")
+            self.degrade(now, f"{share} does not report what other machines do")
         else:
             self._watch(now)
 
@@ -152,7 +161,7 @@ class Attachment:
             folder = os.path.realpath(self._inbox)
             self._watcher = Watcher(folder, recursive=self._recursive, notes=self._notes)
         except Exception as error:  # noqa: BLE001 - whatever ails the watcher, photos are found
-            self._degrade(now, str(error))
+            self.degrade(now, str(error))
             return
         if self._choice == "native":
             self._say_started("native")
@@ -163,7 +172,7 @@ class Attachment:
         self._emit(Event.WATCH_LOST, inbox=self._inbox)
         self._deaths.append(now)
         if len(self._deaths) == _DEATHS and now - self._deaths[0] < _RETRY_AFTER:
-            self._degrade(now, "the watcher dies again and again")
+            self.degrade(now, "the watcher dies again and again")
         else:
             self._attach(now)
 
@@ -177,19 +186,11 @@ class Attachment:
                 os.close(os.open(self._probe, flags, 0o600, dir_fd=handle))
                 files.unlink_if_exists(self._probe, handle)
         except OSError as error:
-            self._degrade(now, f"no probe file can be written: {error.strerror}")
+            self.degrade(now, f"no probe file can be written: {error.strerror}")
 
     def _end_probe(self) -> None:
         self._probe = ""
         self._probe_deadline = float("inf")
-
-    def _degrade(self, now: float, reason: str) -> None:
-        self._detach()
-        self._retry_at = now + self._retry_pause
-        self._retry_pause = min(2 * self._retry_pause, _RETRY_AT_MOST)
-        if self._said != "degraded":
-            self._said = "degraded"
-            self._emit(Event.WATCH_DEGRADED, inbox=self._inbox, mode="polling", reason=reason)
 
     def _say_started(self, mode: str) -> None:
         self._retry_pause = _RETRY_AFTER

@@ -38,11 +38,12 @@ class Entries:
 
         `by_scan` as in `Settling.seen`.
         """
+        is_settled = self.refusals.meet(name)
         if isinstance(found, Refusal):
             self.refusals.say(name, found)
         elif self.settling.is_ready(name):
             pass  # `take` looks once more
-        elif self.names.wants(name) or not self.refusals.is_settled(name):
+        elif self.names.wants(name) or not is_settled:
             self._measure(name, found, by_scan=by_scan)
         return not self.settling.is_full
 
@@ -61,7 +62,7 @@ class Entries:
 
     def hear(self, name: str, looker: Looker) -> None:
         """An event says that the writer of this file is done."""
-        if not self.names.wants(name) and self.refusals.is_settled(name):
+        if not self.names.wants(name) and self.refusals.meet(name):
             return
         status = looker.look(name)
         if status is None:
@@ -113,6 +114,9 @@ class Entries:
         elif reason is None and is_long(name):
             reason = Refusal.LONG
         elif reason is None and not looker.is_readable(name):
+            if looker.look(name) is None:
+                self.settling.gone(name)
+                return
             reason = Refusal.UNREADABLE
         if reason is not None:
             self._refuse(name, reason)

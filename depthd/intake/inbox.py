@@ -14,7 +14,7 @@ from depthd.events import Event
 from depthd.intake.attachment import Attachment
 from depthd.intake.entries import Entries
 from depthd.intake.rounds import Rounds
-from depthd.intake.scan import Looker, walk
+from depthd.intake.scan import Looker, Refusal, walk
 from depthd.intake.settle import Candidate
 from depthd.intake.watch import Kind, Note, Notes
 from depthd.logs import Emit
@@ -101,11 +101,7 @@ class Intake:
             self._entries.look_again(looker, time.monotonic() + _SLICE)
         if self._settling.regains_room():
             self._rounds.want_all()
-        self._rounds.step(
-            self._entries.meet,
-            time.monotonic() + _SLICE,
-            trust_events=self._attachment.is_native,
-        )
+        self._scan(time.monotonic() + _SLICE)
         if self._rounds.is_busy or self._notes:
             return now
         return min(self._attachment.next_check, self._rounds.next_due, self._settling.next_due())
@@ -129,6 +125,15 @@ class Intake:
             self._rounds.repeat_every(self._options.poll_interval)
             self._settling.trust_looks_after(self._options.poll_interval)
 
+    def _scan(self, end: float) -> None:
+        finished = self._rounds.finished
+        try:
+            self._rounds.step(self._entries.meet, end, trust_events=self._attachment.is_native)
+        except OSError:  # if the inbox is gone, the next check tells
+            self._entries.refusals.say(".", Refusal.UNREADABLE)
+        if self._rounds.finished > finished:
+            self._entries.refusals.end_round()
+
     def _read_notes(self, looker: Looker, end: float) -> None:
         for note in self._notes:
             self._read(note, looker)
@@ -146,6 +151,10 @@ class Intake:
             case Kind.BROKEN:
                 self._attachment.distrust()
                 self._check(time.monotonic())
+            case Kind.BLIND:
+                self._attachment.degrade(time.monotonic(), note.kind.value)
+                self._rounds.want_all()
+                self._adapt()
             case _ if self._attachment.is_probe(note.name):
                 self._adapt()
             case _ if not self._entries.is_ours(note.name):

@@ -36,13 +36,13 @@ class Refusals:
         if known is None or known[0] is not refusal:
             self._emit(Event.ENTRY_IGNORED, name=name, reason=refusal)
 
-    def is_settled(self, name: str) -> bool:
-        """Whether nothing needs to be found out about a file with an unwanted name."""
+    def meet(self, name: str) -> bool:
+        """It is still there; returns whether an unwanted name needs no further look."""
         known = self._said.get(name)
-        if known is not None and known[0] is Refusal.NAME:
-            self._said[name] = Refusal.NAME, self._round
-            return True
-        return known is None and self._is_full
+        if known is None:
+            return self._is_full
+        self._said[name] = known[0], self._round
+        return known[0] is Refusal.NAME
 
     def end_round(self) -> None:
         """A full scan has ended: forget what it did not meet."""

@@ -60,6 +60,7 @@ class Rounds:
         if len(self._folders) < _MAX_FOLDERS:
             self._folders[folder] = None
         else:
+            self._folders.clear()
             self._is_wanted = True
 
     def reset(self) -> None:
@@ -85,22 +86,31 @@ class Rounds:
             meet: called with each entry.
             end: when to pause, in the time of `time.monotonic`.
             trust_events: what a periodic scan finds is probably still being written.
+
+        Raises:
+            OSError: the inbox cannot be read.
         """
         scan = self._scan or self._begin(is_due=time.monotonic() >= self.next_due)
         if scan is None:
             return
-        by_scan = scan.is_periodic and trust_events
         try:
-            for name, found in scan.found:
-                if not meet(name, found, by_scan=by_scan):
-                    break
-                if time.monotonic() >= end:
-                    return
-            else:
-                self.finished += scan.is_full
-        except OSError:  # the folder is gone; if it is the inbox, the next check tells
-            pass
+            if not self._go_on(scan, meet, end, by_scan=scan.is_periodic and trust_events):
+                return
+        except OSError:
+            if scan.is_full:
+                self._end()
+                raise
         self._end()
+
+    def _go_on(self, scan: _Scan, meet: Meet, end: float, *, by_scan: bool) -> bool:
+        """Returns whether the scan is over."""
+        for name, found in scan.found:
+            if not meet(name, found, by_scan=by_scan):
+                return True
+            if time.monotonic() >= end:
+                return False
+        self.finished += scan.is_full
+        return True
 
     def _begin(self, *, is_due: bool) -> _Scan | None:
         if self._folders:

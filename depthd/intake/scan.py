@@ -75,8 +75,9 @@ def walk(inbox: Path, top: str, names: Names, *, recursive: bool) -> Walk:
             name = level.prefix + entry.name
             if names.skips(name):
                 continue
-            if not entry.is_dir(follow_symlinks=False):
-                yield name, _kind(name, entry)
+            kind = _kind(name, entry)
+            if kind is not None:
+                yield name, kind
             elif recursive:
                 inner = level.enter(entry.name)
                 if isinstance(inner, _Level):
@@ -85,10 +86,16 @@ def walk(inbox: Path, top: str, names: Names, *, recursive: bool) -> Walk:
                     yield name, inner
 
 
-def _kind(name: str, entry: os.DirEntry[str]) -> Found:
-    if entry.is_file(follow_symlinks=False):
-        return Refusal.LONG if is_long(name) else entry
-    return Refusal.SYMLINK if entry.is_symlink() else Refusal.SPECIAL
+def _kind(name: str, entry: os.DirEntry[str]) -> Found | None:
+    """What is to be told of an entry; None of a folder."""
+    try:
+        if entry.is_dir(follow_symlinks=False):
+            return None
+        if entry.is_file(follow_symlinks=False):
+            return Refusal.LONG if is_long(name) else entry
+        return Refusal.SYMLINK if entry.is_symlink() else Refusal.SPECIAL
+    except OSError:  # where the kind is not in the listing, it takes a look
+        return Refusal.UNREADABLE
 
 
 def is_long(name: str) -> bool:
@@ -155,19 +162,22 @@ class Looker:
         self._stack.close()
 
     def look(self, name: str) -> os.stat_result | None:
-        """What `name` itself is, symlink or not; None when it cannot be had."""
+        """What `name` itself is, symlink or not; None when it is gone or a folder."""
         try:
             handle = self._folder(name)
-            return os.stat(name[name.rfind("/") + 1 :], dir_fd=handle, follow_symlinks=False)
+            status = os.stat(name[name.rfind("/") + 1 :], dir_fd=handle, follow_symlinks=False)
         except OSError:
             return None
+        return None if stat.S_ISDIR(status.st_mode) else status
 
     def is_readable(self, name: str) -> bool:
-        """Whether this process may read it; asks for the rights, does not open."""
+        """Whether this process may read what `look` just saw; asks for rights, does not open."""
         base = name[name.rfind("/") + 1 :]
-        return os.access(
-            base, os.R_OK, dir_fd=self._folder(name), effective_ids=True, follow_symlinks=False
-        )
+        try:
+            handle = self._folder(name)
+        except OSError:
+            return False
+        return os.access(base, os.R_OK, dir_fd=handle, effective_ids=True, follow_symlinks=False)
 
     def _folder(self, name: str) -> int:
         parent, _, _ = name.rpartition("/")

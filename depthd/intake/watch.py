@@ -46,6 +46,7 @@ class Kind(Enum):
     OVERFLOW = "events were lost"
     LOST = "the watched folder is gone"
     BROKEN = "watchdog lost track of its folders"
+    BLIND = "not every folder can be watched"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +90,6 @@ class Notes:
             else:
                 return
 
-    def clear(self) -> None:
-        self._queue.clear()
-        self._overflowed = False
-
 
 class Watcher:
     """Watches one folder from its creation on until `stop`.
@@ -119,7 +116,7 @@ class Watcher:
                 event_filter=[FileClosedEvent, FileMovedEvent, DirCreatedEvent, DirMovedEvent],
             )
             self._observer.start()
-        except (OSError, RuntimeError):
+        except Exception:
             self.stop()
             raise
 
@@ -192,6 +189,7 @@ class _Group(InotifyWatchGroup):
     """The kernel's watches of the folder and all below it."""
 
     notes: Notes = field(kw_only=True)
+    is_blind: bool = field(default=False, init=False)  # and said so
 
     def on_event(self, event: InotifyEvent) -> None:
         if event.is_create and not event.is_directory:  # a new file is not a whole one
@@ -209,6 +207,13 @@ class _Group(InotifyWatchGroup):
         with self._reporting():
             super().on_queue_overflow()  # watches of new folders come before the scan of them
         self.notes.add(Note(Kind.OVERFLOW))
+
+    def _add_callback(self, path: bytes) -> None:
+        super()._add_callback(path)  # which keeps quiet when the kernel's limit is reached
+        is_watched = path in self._active_callbacks_by_path
+        if not is_watched and not self.is_blind and os.path.isdir(path):
+            self.is_blind = True
+            self.notes.add(Note(Kind.BLIND))
 
     @contextmanager
     def _reporting(self) -> Iterator[None]:

@@ -192,7 +192,7 @@ def test_a_folder_without_events_is_polled(start: Start, monkeypatch: pytest.Mon
     monkeypatch.setattr(attachment, "_CHECK_EVERY", 0.1)
     loop = start(watch="auto", poll_interval="100ms")
     loop.intake._notes._limit = 0  # every event is lost
-    loop.intake._notes.clear()
+    list(loop.intake._notes)
     loop.until(lambda: loop.modes() == ["polling"])
     drop(loop, "a.jpg")
     loop.until_taken("a.jpg")
@@ -347,6 +347,24 @@ show(loop)
     )
     (degraded,) = [fields for event, fields in events if event is Event.WATCH_DEGRADED]
     assert "limit" in degraded["reason"]
+
+
+def test_folders_beyond_the_kernels_limit_mean_polling(tmp_path: Path) -> None:
+    events = in_namespace(
+        tmp_path,
+        """
+Path("/proc/sys/user/max_inotify_watches").write_text("2")
+(loop.inbox / "cam1").mkdir()
+(loop.inbox / "cam2").mkdir()
+loop.start()
+drop("cam1/a.jpg")
+drop("cam2/a.jpg")
+loop.until_taken("cam1/a.jpg", "cam2/a.jpg")
+show(loop)
+""",
+    )
+    (degraded,) = [fields for event, fields in events if event is Event.WATCH_DEGRADED]
+    assert degraded["reason"] == Kind.BLIND.value
 
 
 # Shares ---------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import threading
@@ -125,6 +126,41 @@ def test_hostile_entries_are_left_alone_and_told_once(loop: Loop, tmp_path: Path
     }
     assert loop.names == ["folder.jpg/real.jpg"]
     assert secret.read_bytes() == b"secret"
+
+
+def test_an_entry_that_comes_again_is_told_again(loop: Loop) -> None:
+    for _ in range(2):
+        (loop.inbox / "link.jpg").symlink_to("nowhere")
+        loop.until_rescanned()
+        (loop.inbox / "link.jpg").unlink()
+        loop.until_rescanned()
+        loop.until_rescanned()
+    assert len(loop.fields_of(Event.ENTRY_IGNORED)) == 2
+
+
+def test_a_folder_in_the_place_of_a_file_is_no_offence(start: Start) -> None:
+    loop = start(settle="300ms")
+    drop(loop, "a.jpg")
+    loop.until(lambda: loop.intake.backlog, take=False)
+    (loop.inbox / "a.jpg").unlink()
+    drop(loop, "a.jpg/b.jpg")
+    loop.until_taken("a.jpg/b.jpg")
+    loop.until_drained()
+    assert loop.ignored() == {}
+
+
+def test_a_disk_that_errs_is_told_once(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def err(*_: object) -> None:
+        raise OSError(errno.EIO, "broken")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", err)
+        for _ in range(2):
+            loop.intake.rescan()
+            loop.until(lambda: not loop.intake._rounds.is_busy)
+    assert loop.ignored() == {".": Refusal.UNREADABLE}
+    drop(loop, "a.jpg")
+    loop.until_taken("a.jpg")
 
 
 def test_a_fifo_that_is_written_blocks_nothing(loop: Loop) -> None:
@@ -281,10 +317,10 @@ def test_what_was_told_is_bounded_and_forgotten_with_its_entry() -> None:
     for number in range(10):
         refusals.say(f"{number}.txt", Refusal.NAME)
     assert told == ["0.txt", "1.txt", "2.txt", "3.txt"]  # the last one says that silence begins
-    assert refusals.is_settled("9.txt")
-    refusals.end_round()
-    refusals.say("0.txt", Refusal.NAME)
-    refusals.end_round()  # the others were not met again
+    assert refusals.meet("9.txt")
+    for _ in range(3):
+        refusals.end_round()  # the others are not met again
+        refusals.say("0.txt", Refusal.NAME)
     refusals.say("0.txt", Refusal.NAME)
     refusals.say("1.txt", Refusal.NAME)
     assert told[4:] == ["1.txt"]
