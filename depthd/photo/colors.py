@@ -20,9 +20,9 @@ _BLOCK = 2**17  # values scaled at a time, so that all passes stay in the cache
 
 def palette(name: Colormap) -> NDArray[np.uint8]:
     """(256, 3) RGB; index 255 is nearest."""
-    ramp = np.arange(256, dtype=np.uint8)
+    ramp = np.arange(256, dtype=np.uint8)[:, None]  # 2-D: OpenCV 4 and 5 differ in 1-D
     if name == "gray":
-        return np.repeat(ramp[:, None], 3, axis=1)
+        return np.repeat(ramp, 3, axis=1)
     return np.ascontiguousarray(cv2.applyColorMap(ramp, _OPENCV[name])[:, 0, ::-1])
 
 
