@@ -57,7 +57,7 @@ class IrCache:
         return Path(mkdtemp(prefix=_UNFINISHED, dir=self.folder))
 
     def commit(self, unfinished: Path, entry: Path) -> None:
-        """Give a written entry its name and remove all others; each takes 85 MB."""
+        """Give a written entry its name and remove all others."""
         manifest = {name: sha256_file(unfinished / name) for name in _FILES}
         (unfinished / _MANIFEST).write_text(json.dumps(manifest), encoding="ascii")
         for other in self.folder.iterdir():

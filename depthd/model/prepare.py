@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from depthd.model.ir_cache import MODEL_FILE, IrCache
 from depthd.model.storage import exclusive
 from depthd.model.weights import Weights
 
-DEADLINE = 300.0  # seconds; a 2-core box needs 10
+DEADLINE = 500.0  # seconds, within worker.start_timeout; an idle 2-core box needs 10
 
 
 def is_prepared(weights: Weights, state: Path) -> bool:
@@ -78,7 +79,12 @@ def _convert(weights: Weights, folder: Path) -> None:
             f"the conversion for OpenVINO took longer than {DEADLINE:.0f} s",
             "look for what else keeps the box busy, or set model.engine: torch",
         ) from error
-    if result.returncode != 0:
+    if result.returncode < 0:
+        raise UnavailableError(
+            f"the conversion for OpenVINO was ended by {signal.Signals(-result.returncode).name}",
+            "it needs 1.5 GB of memory once; give it that, or copy state/ from another box",
+        )
+    if result.returncode > 0:
         last_words = result.stderr.strip().splitlines() or [f"exit code {result.returncode}"]
         raise UnavailableError(
             f"the conversion for OpenVINO failed: {last_words[-1]}",

@@ -177,6 +177,19 @@ def test_conversion_that_takes_too_long_is_ended(
     assert entries(tmp_path) == []
 
 
+def test_conversion_that_is_killed_says_what_it_needs(
+    weights: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    victim = tmp_path / "python"
+    victim.write_text("#!/bin/sh\nkill -9 $$\n")
+    victim.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(victim))
+    with pytest.raises(UnavailableError, match="ended by SIGKILL") as caught:
+        prepare.prepare(weights, tmp_path, report=print)
+    assert "GB of memory" in caught.value.hint
+    assert entries(tmp_path) == []
+
+
 def test_weights_that_give_no_depth_are_refused_in_words(tmp_path: Path) -> None:
     tensors = random_network("builtin").state_dict()
     tensors["scratch.output_conv.4.bias"][0] = float("nan")
