@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from depthd import files
+from depthd.model.storage import exclusive
 
 OTHER_GROUP = 54321  # of nobody; root may give a folder to it
 
@@ -41,6 +42,12 @@ def test_new_folders_are_shared_as_their_root_is(tmp_path: Path) -> None:
         assert path.stat().st_gid == root.stat().st_gid
     assert rights(root / "cam1/day2/a") == 0o640
     assert (root / "cam1/day2/a").stat().st_gid == root.stat().st_gid
+
+
+@pytest.mark.usefixtures("umask")
+def test_only_depthd_may_touch_weights_and_models(tmp_path: Path) -> None:
+    with exclusive(tmp_path / "weights", print):
+        assert rights(tmp_path / "weights") == 0o700
 
 
 def test_folders_of_one_mount_can_be_renamed_between(tmp_path: Path) -> None:

@@ -31,7 +31,8 @@ def exclusive(folder: Path, report: Callable[[str], None]) -> Iterator[None]:
     Raises:
         OSError: the folder cannot be made or written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    # Private whatever the umask is: whoever may drop photos may not change what makes the depth.
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
