@@ -106,6 +106,7 @@ def test_hostile_names_stay_one_printable_line(
     assert line.isprintable()
     assert len(line.splitlines()) == 1
     (entry,) = entries(tmp_path / logs.FILE_NAME)
+    entry["name"].encode()  # no half of a surrogate pair is left: strict readers refuse the line
     if all(not "\ud800" <= letter <= "\udfff" for letter in name):
         assert entry["name"] == name
 
@@ -120,6 +121,7 @@ def test_any_text_is_one_line_of_valid_json(text: str) -> None:
     assert line.isprintable()
     line.encode()
     value = json.loads(line)["name"]
+    value.encode()
     if not re.search("[\ud800-\udfff]", text):
         assert value == text
 
@@ -261,13 +263,14 @@ def test_a_full_disk_costs_lines_and_never_tears_one(tmp_path: Path, stderr: Cap
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     log.emit(Event.PHOTO_DONE, number=3)
+    log.emit(Event.PHOTO_DONE, number=4)
     log.close()
     whole, torn, *rest = path.read_text().splitlines()
     assert json.loads(whole)["event"] == "service.started"
     assert len(torn) == 20
-    found, done = (json.loads(line) for line in rest)
+    found, *done = (json.loads(line) for line in rest)
     assert (found["event"], found["lost"]) == ("log.found", 2)
-    assert (done["event"], done["number"]) == ("photo.done", 3)
+    assert [entry["number"] for entry in done] == [3, 4]
 
 
 def test_a_really_full_file_system(tmp_path: Path, stderr: Capture) -> None:

@@ -16,7 +16,7 @@ from depthd import cli, status
 from depthd.errors import FaultCode, NoInputError
 
 NOW = datetime.now(UTC)
-NAME = "cam1/\x1b[31mred[/red]\u202e\n.jpg"
+NAME = "cam1/\x1b[31mred[/red]\u202e\n\udcff.jpg"
 
 
 def make(**changes: object) -> status.Status:
@@ -111,7 +111,7 @@ def test_the_table_says_all_and_is_safe(root: Path, capsys: pytest.CaptureFixtur
         "process 4711, 1 restarts",
         "builtin (built-in, stands in for the real one), SHA-256 aaaaaaaa",
         "openvino, f32",
-        r"empty  cam1/\x1b[31mred[/red]\u202e\n.jpg",
+        r"empty  cam1/\x1b[31mred[/red]\u202e\n\xff.jpg",
     ):
         assert words in out
 

@@ -67,8 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal may know fewer letters than names do
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        code = _invoke(sys.argv[1:] if arguments is None else arguments)
-        sys.stdout.flush()
+        return _invoke(sys.argv[1:] if arguments is None else arguments)
     except (click.Abort, KeyboardInterrupt):
         return _INTERRUPTED
     except BrokenPipeError:
@@ -76,7 +75,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _BROKEN_PIPE
     except Exception as error:  # noqa: BLE001 - the last line of defence
         return _explain(error)
-    return code
 
 
 def _invoke(arguments: Sequence[str]) -> int:

@@ -26,7 +26,7 @@ def show(
         head: titles of the columns.
         styles: colours of cells that hold exactly these words, where the terminal has colours.
     """
-    console = Console(highlight=False, markup=False, emoji=False)
+    console = Console()
     if not console.is_terminal:
         console.width = _UNLIMITED
     cells = [[_cell(value) for value in row] for row in rows]
@@ -34,6 +34,7 @@ def show(
     for index in range(max((len(row) for row in cells), default=len(head))):
         table.add_column(Text(head[index] if index < len(head) else ""), overflow="fold")
     for row in cells:
+        # Text, not str: in which rich would look for markup.
         table.add_row(*(Text(text, style=(styles or {}).get(text, "")) for text in row))
     console.print(table)
 

@@ -30,7 +30,6 @@ def schema() -> dict[str, Any]:
     for name, declared in document["properties"].items():
         reference = declared.get("$ref", "")
         if not reference:
-            declared["default"] = values[name]
             continue
         declared.pop("default", None)
         section = document["$defs"][reference.rpartition("/")[2]]

@@ -139,7 +139,7 @@ def test_ten_problems_are_told_at_once_with_their_places(file: Path) -> None:
     ("key", "suggestion"),
     [
         ("model.enigne", "did you mean model.engine?"),
-        ("timeout", "did you mean worker.timeout?"),
+        ("size", "did you mean output.size?"),
         ("wroker.timeout", "did you mean worker.timeout?"),
         ("lgo", "did you mean log?"),
         ("xyzzy", "is not a known key"),
