@@ -138,7 +138,7 @@ def test_the_kernels_overflow_is_reported_and_new_folders_are_watched_after_it(
         pytest.skip(f"the kernel queues {limit} events")
     emitter = next(iter(ears.watcher._observer.emitters))
     with emitter._inotify._lock:  # the reader stalls
-        for number in range(limit + 100):  # two names by turns, or the kernel merges the events
+        for number in range(2 * limit):  # two names by turns, or the kernel merges the events
             os.close(os.open(inbox / f"{number % 2}.jpg", os.O_CREAT | os.O_WRONLY))
         (inbox / "unseen").mkdir()
     ears.wait_for(Kind.OVERFLOW)
