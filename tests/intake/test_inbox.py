@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -213,6 +214,15 @@ def test_patterns_choose_what_is_taken(start: Start) -> None:
     loop.until_drained()
     assert sorted(loop.names) == ["a.JPG", "raw/b.dat"]
     assert set(loop.ignored()) == {"c.dat", "d.png"}  # what is excluded is not even told
+
+
+def test_polling_looks_as_far_apart_as_it_polls(start: Start, tmp_path: Path) -> None:
+    """A share answers looks from a cache for some seconds."""
+    (tmp_path / "inbox").mkdir()
+    (tmp_path / "inbox" / "a.jpg").write_bytes(b"x")
+    loop = start(watch="polling", settle="0s", poll_interval="1h")
+    loop.until(lambda: loop.intake.backlog, take=False)
+    assert loop.intake._settling.next_due() > time.monotonic() + 3000
 
 
 def test_a_rescan_finds_what_was_never_reported(
