@@ -16,12 +16,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _RENAME_NOREPLACE = 1
+_SYNC_FILE_RANGE_WRITE = 2
 _NO_FLAG_SUPPORT = frozenset({errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP})
 _NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
-# None with a C library that is older than the system call.
-_renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+# None with a C library that is older than the system call, or leaves it out.
+_libc = ctypes.CDLL(None, use_errno=True)
+_renameat2 = getattr(_libc, "renameat2", None)
+_sync_file_range = getattr(_libc, "sync_file_range", None)  # begins to write, waits for nothing
+if _sync_file_range is not None:
+    _sync_file_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
 
 
 def fsync_directory(path: Path) -> None:
@@ -202,6 +207,27 @@ def write_durably(
 
     Where that fails (a full disk, say) nothing of it stays behind.
     """
+    handle = write_new(name, parts, dir_fd, mode=mode, group=group)
+    try:
+        os.fsync(handle)
+    except OSError:
+        unlink_if_exists(name, dir_fd)
+        raise
+    finally:
+        os.close(handle)
+
+
+def write_new(
+    name: str, parts: Iterable[bytes | memoryview], dir_fd: int, *, mode: int, group: int
+) -> int:
+    """Write a new file like `write_durably`, but leave the waiting for the disk to the caller.
+
+    The disk is set to work at once. Files that are written first and synced together afterwards
+    cost one commit of the file system's journal instead of one each.
+
+    Returns:
+        a handle to sync and to close.
+    """
     unlink_if_exists(name, dir_fd)
     flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
     handle = os.open(name, flags, 0o600, dir_fd=dir_fd)
@@ -209,12 +235,13 @@ def write_durably(
         for part in parts:
             write_all(handle, part)
         set_rights(handle, mode, group)
-        os.fsync(handle)
     except OSError:
+        os.close(handle)
         unlink_if_exists(name, dir_fd)
         raise
-    finally:
-        os.close(handle)
+    if _sync_file_range is not None:
+        _sync_file_range(handle, 0, 0, _SYNC_FILE_RANGE_WRITE)
+    return handle
 
 
 def write_all(handle: int, data: bytes | memoryview) -> None:

@@ -1,9 +1,9 @@
 """Results into the outbox: whole, synced, never over anything else, the manifest last.
 
-Every file is first written to OUTBOX/.depthd/JOB.SUFFIX and synced. Then each gets its final name
-by a hard link, and the hidden names go once the folder is synced. So a run that was cut short is
-undone exactly: a final name without a manifest whose inode (or hash) is that of a hidden file is
-ours. It knows folders and bytes, and nothing of what the bytes mean.
+Every file, the manifest too, is first written to OUTBOX/.depthd/JOB.SUFFIX; all are synced. Then
+each gets its final name by a hard link, and the hidden names go once the folder is synced. So a
+run that was cut short is undone exactly: a final name without a manifest whose inode (or hash) is
+that of a hidden file is ours. It knows folders and bytes, and nothing of what the bytes mean.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -46,6 +46,14 @@ class PublishedFile:
     suffix: str
     sha256: str
     bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Staged:
+    """A result under its hidden name, and the open handle to sync it by."""
+
+    file: PublishedFile
+    handle: int
 
 
 MakeManifest = Callable[[Sequence[PublishedFile]], bytes]
@@ -90,10 +98,13 @@ class Publisher:
         with (
             files.beneath(self._outbox, folders, create_mode=mode) as folder,
             self._staging() as staging,
+            ExitStack() as handles,
         ):
             try:
                 group = os.fstat(folder).st_gid
-                staged = [self._stage(job_id, result, staging, group) for result in results]
+                staged = [
+                    self._stage(job_id, result, staging, group, handles) for result in results
+                ]
                 target = self._link(job_id, name, stamp, staged, make_manifest, staging, folder)
             except (OSError, NamesTaken):
                 with suppress(OSError):  # else `settle` does it
@@ -103,23 +114,27 @@ class Publisher:
             _remove_hidden(job_id, staging)
             return target
 
-    def _stage(self, job_id: str, result: Result, staging: int, group: int) -> PublishedFile:
-        digest = hashlib.sha256()
-        size = 0
+    def _stage(
+        self, job_id: str, result: Result, staging: int, group: int, handles: ExitStack
+    ) -> _Staged:
+        """Write a result under its hidden name; the disk works while it is hashed."""
         parts = [memoryview(part).cast("B") for part in result.parts]
+        name = job_id + result.suffix
+        handle = files.write_new(name, parts, staging, mode=self._mode, group=group)
+        handles.callback(os.close, handle)
+        digest = hashlib.sha256()
         for part in parts:
             digest.update(part)
-            size += len(part)
-        name = job_id + result.suffix
-        files.write_durably(name, parts, staging, mode=self._mode, group=group)
-        return PublishedFile(result.format, "", result.suffix, digest.hexdigest(), size)
+        size = sum(map(len, parts))
+        file = PublishedFile(result.format, "", result.suffix, digest.hexdigest(), size)
+        return _Staged(file, handle)
 
     def _link(
         self,
         job_id: str,
         name: str,
         stamp: str,
-        staged: Sequence[PublishedFile],
+        staged: Sequence[_Staged],
         make_manifest: MakeManifest,
         staging: int,
         folder: int,
@@ -138,22 +153,21 @@ class Publisher:
         self,
         job_id: str,
         base: str,
-        staged: Sequence[PublishedFile],
+        staged: Sequence[_Staged],
         make_manifest: MakeManifest,
         staging: int,
         folder: int,
     ) -> bool:
         """Give a whole set its final names; False, and nothing of it, where one is taken."""
-        listed = [
-            PublishedFile(file.format, base + file.suffix, file.suffix, file.sha256, file.bytes)
-            for file in staged
-        ]
+        listed = [replace(each.file, name=base + each.file.suffix) for each in staged]
         group = os.fstat(folder).st_gid
         manifest = make_manifest(listed)
         files.write_durably(job_id + _MANIFEST, [manifest], staging, mode=self._mode, group=group)
+        for each in staged:
+            os.fsync(each.handle)
         linked = []
         try:
-            for suffix in (*(file.suffix for file in staged), _MANIFEST):
+            for suffix in (*(file.suffix for file in listed), _MANIFEST):
                 files.link_noreplace(job_id + suffix, base + suffix, staging, folder)
                 linked.append(suffix)
         except OSError as error:
