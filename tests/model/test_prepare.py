@@ -112,7 +112,10 @@ def test_leftovers_of_a_killed_conversion_go(
     leftover = tmp_path / "models" / ".tmp-abc"
     leftover.mkdir(parents=True)
     (leftover / "model.bin").write_bytes(b"half")
+    room_was_made: list[bool] = []
+    converter.before_it_ends = lambda: room_was_made.append(not leftover.exists())
     run(weights, tmp_path)
+    assert room_was_made == [True]
     assert len(entries(tmp_path)) == 1
 
 
