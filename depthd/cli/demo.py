@@ -176,7 +176,7 @@ def _hear(entry: dict[str, Any], story: _Story, config: Config, samples: list[Pa
             story.seconds[name] = time.monotonic() - story.dropped[name]
         case Event.PHOTO_FAILED:
             story.seconds[name] = time.monotonic() - story.dropped[name]
-            story.failed[name] = str(entry["code"])
+            story.failed[name] = f"{entry['code']}: {entry['detail']}"
 
 
 def _tell(story: _Story, config: Config) -> ExitCode:

@@ -82,6 +82,18 @@ def test_the_demo_shows_what_came_out(
         os.kill(pid, 0)
 
 
+def test_the_bundled_photos_become_heatmaps(tmp_path: Path, variables: dict[str, str]) -> None:
+    del variables["DEPTHD_MODEL__WEIGHTS"]
+    variables |= {"DEPTHD_MODEL__NAME": "builtin"}
+    package = Path(demo.__file__).parents[1]
+    result = run(package, tmp_path, variables, "--root", str(tmp_path / "new"))
+    assert result.returncode == 0, result.stderr
+    for sample in (package / "samples").glob("*.jpg"):
+        assert sample.name in result.stdout
+        assert (tmp_path / f"new/outbox/{sample.name}.heatmap.png").is_file()
+    assert "Served by builtin" in result.stdout
+
+
 def test_a_daemon_that_cannot_start_is_heard(
     package: Path, tmp_path: Path, variables: dict[str, str]
 ) -> None:
