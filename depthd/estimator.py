@@ -150,12 +150,21 @@ class DepthEstimator:
         return self.engine.infer(prepared.batch)
 
     def finish(self, prepared: Prepared, raw: NDArray[np.float32]) -> Estimate:
-        """Resize to `output.size` and describe."""
+        """Resize to `output.size` and describe.
+
+        Raises:
+            UnavailableError: the network gave NaN or infinity.
+        """
+        if not np.isfinite(raw).all():
+            raise UnavailableError(
+                f"{self.weights.path}: the network's depth is not finite",
+                "Use other weights; if model.precision is bf16, set it to f32.",
+            )
         clock = _Stopwatch()
         width, height = self._output_size(prepared)
         depth = resize_depth(raw, width, height)
         milliseconds = {**prepared.milliseconds, "resize": clock.lap()}
-        statistics = _statistics(depth, raw)
+        statistics = describe(depth, raw)
         info = Info(prepared.photo, statistics, self._model(prepared), milliseconds)
         return Estimate(depth, info, prepared.thumbnail)
 
@@ -208,13 +217,14 @@ def _from_array(pixels: NDArray[np.uint8]) -> Photo:
 
 
 def _thumbnail(photo: Photo) -> NDArray[np.uint8]:
-    scale = min(1.0, PREVIEW_SIDE / max(photo.width, photo.height))
+    scale = PREVIEW_SIDE / max(photo.width, photo.height)
     size = (max(1, round(photo.width * scale)), max(1, round(photo.height * scale)))
     pixels = np.ascontiguousarray(photo.pixels)
-    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+    kind = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(pixels, size, interpolation=kind), np.uint8)
 
 
-def _statistics(depth: NDArray[np.float32], raw: NDArray[np.float32]) -> manifest.Depth:
+def describe(depth: NDArray[np.float32], raw: NDArray[np.float32]) -> manifest.Depth:
     """Exact minimum and maximum; percentiles of the raw output, which costs no second sort."""
     low, high, _, _ = cv2.minMaxLoc(depth)
     values = np.clip(np.percentile(raw, PERCENTILES), low, high)

@@ -37,7 +37,12 @@ def readable(name: str) -> str:
 class Part(BaseModel):
     """Base of all parts: nothing unknown, nothing changes, no NaN or infinity."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,
+        json_schema_serialization_defaults_required=True,
+    )
 
 
 class Source(Part):
