@@ -322,10 +322,17 @@ class Spool:
         folders, _ = split(job.name)
         names = [split(target)[1] for target in candidates(job.name, job.stamp)]
         for parts in {folders, ()}:
-            with suppress(*_GONE), files.beneath(self._failed, parts) as folder:
+            with (
+                suppress(*_GONE),
+                files.directory(self._work / job.id) as source,
+                files.beneath(self._failed, parts) as folder,
+            ):
                 for base in names:
-                    if files.same_file(_hidden(job), base, folder, folder):
-                        os.unlink(base, dir_fd=folder)  # a copy; the original is in work/
+                    # A copy, or a second name; the original is in work/.
+                    if files.same_file(_hidden(job), base, folder, folder) or files.same_file(
+                        _ORIGINAL, base, source, folder
+                    ):
+                        os.unlink(base, dir_fd=folder)
                     note = f"{base}.error.json"
                     if files.exists(note, folder) and _is_note_of(job, note, folder):
                         os.unlink(note, dir_fd=folder)

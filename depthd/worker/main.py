@@ -49,9 +49,10 @@ def main() -> int:
         try:
             # Imported late: a broken installation is then said in words, like a missing model.
             from depthd.estimator import DepthEstimator  # noqa: PLC0415
-            from depthd.worker.pipeline import Pipeline, Task  # noqa: PLC0415
+            from depthd.worker.pipeline import Pipeline, Task, rehearse  # noqa: PLC0415
 
             estimator = DepthEstimator(config, report=lambda text: say(Step(text=text)))
+            rehearse(estimator)
         except DepthdError as error:
             say(Unavailable(message=error.message, hint=error.hint, exit_code=error.exit_code))
             return ExitCode.UNAVAILABLE

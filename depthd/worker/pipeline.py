@@ -19,8 +19,10 @@ from pathlib import Path
 from queue import Queue
 from typing import Protocol, TypeVar
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from depthd import __version__, files, manifest
 from depthd.errors import FaultCode, PhotoError
@@ -204,6 +206,19 @@ class Pipeline:
 
 def _number(target: str, names: Iterable[str]) -> int:
     return next(number for number, name in enumerate(names) if name == target)
+
+
+def rehearse(estimator: DepthEstimator) -> None:
+    """Take two tiny pictures through every stage, so that nothing is left to be loaded later.
+
+    A module that fails to load in the middle of a photo (no descriptor free, say) would spoil
+    this one and all that follow.
+    """
+    Image.init()
+    for kind in (".png", ".jpg"):
+        _, data = cv2.imencode(kind, np.zeros((32, 32, 3), np.uint8))
+        prepared = estimator.prepare(data.tobytes())
+    render(estimator.finish(prepared, estimator.infer(prepared)), estimator.config.output)
 
 
 def _list(

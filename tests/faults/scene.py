@@ -1,0 +1,117 @@
+"""A few photos in a root, and what must be true of them whatever happens to the daemon."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+_STAMP = re.compile(r"~\d{8}T\d{6}\.\d{3}Z(\.\d+)?")
+_WORKING = {"work/.lock", "outbox/.depthd", "log/depthd.jsonl", "state/status.json"}
+_EARLIER = "done/dup.jpg"  # so that the photo of this name gets another one
+
+
+def _photo(seed: int, kind: str) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 255, (24, 32, 3), dtype=np.uint8)
+    data = io.BytesIO()
+    Image.fromarray(pixels).save(data, kind)
+    return data.getvalue()
+
+
+@cache
+def photos() -> dict[str, bytes]:
+    """Names inside the inbox, and contents: good, not UTF-8, a taken name, no picture."""
+    return {
+        "a.jpg": _photo(1, "JPEG"),
+        os.fsdecode(b"cam/\xe9.png"): _photo(2, "PNG"),
+        "dup.jpg": _photo(3, "JPEG"),
+        "bad.jpg": b"no picture",
+    }
+
+
+def set_out(root: Path) -> None:
+    """Drop the photos into a new root."""
+    for name, data in photos().items():
+        path = root / "inbox" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    earlier = root / _EARLIER
+    earlier.parent.mkdir()
+    earlier.write_bytes(b"an earlier photo")
+
+
+def originals(root: Path) -> Counter[str]:
+    """How often each photo is there under a name that anybody would look for."""
+    names = {_digest(data): name for name, data in photos().items()}
+    places = [*(root / "work").glob("*/original")]
+    for folder in ("inbox", "done", "failed"):
+        places += [path for path in _files(root / folder) if not path.name.startswith(".")]
+    return Counter(
+        names.get(_digest(path.read_bytes()), f"unknown: {path}")
+        for path in places
+        if not path.name.endswith(".error.json") and path != root / _EARLIER
+    )
+
+
+def broken_results(root: Path, expected: dict[str, str], *, only_listed: bool = False) -> list[str]:
+    """Final names in the outbox that are not whole, or not as their manifest says.
+
+    Args:
+        root: the root.
+        expected: `end_state` of an undisturbed run.
+        only_listed: look at what manifests list, not at what no manifest lists yet.
+    """
+    broken = []
+    for path in _files(root / "outbox"):
+        if ".depthd" in path.parts:
+            continue
+        if path.suffix == ".json":
+            for file in json.loads(path.read_bytes())["files"]:
+                listed = path.with_name(path.name.removesuffix(".json") + file["suffix"])
+                if not listed.exists() or _digest(listed.read_bytes()) != file["sha256"]:
+                    broken.append(f"{listed} is not as its manifest says")
+        elif not only_listed and _digest(path.read_bytes()) not in expected.values():
+            broken.append(f"{path} is not whole")
+    return broken
+
+
+def end_state(root: Path) -> dict[str, str]:
+    """Every file and folder with its content; times and job names are left out."""
+    return {
+        _STAMP.sub("~STAMP", str(path.relative_to(root))): _content(path)
+        for top, folders, names in os.walk(root, followlinks=True)
+        for path in (Path(top, name) for name in folders + names)
+        if str(path.relative_to(root)) not in _WORKING
+    }
+
+
+def _content(path: Path) -> str:
+    if path.is_dir():
+        return "folder"
+    data = path.read_bytes()
+    if path.name.endswith(".error.json"):
+        return str(json.loads(data)["code"])
+    if path.suffix == ".json" and "outbox" in path.parts:
+        manifest = json.loads(data)
+        files = {_STAMP.sub("~STAMP", file["name"]): file["sha256"] for file in manifest["files"]}
+        return f"{manifest['source']['sha256']} {files}"
+    return _digest(data)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for top, _, names in os.walk(folder):
+        for name in names:
+            yield Path(top, name)
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,115 @@
+"""Every system call on files fails once or for a while; the running daemon gets over it.
+
+Each call meets one of the errors, in turn; every call meets each with DEPTHD_TEST_FAULTS=all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from faults import sweep
+from faults.forkserver import Forks
+from faults.sweep import LAYOUTS, Point, Trials, Victim
+
+ERRORS = ("ENOSPC", "EIO", "EACCES", "EROFS", "EDQUOT", "EXDEV", "EMFILE")
+_SETTINGS = ("log.level=info", "intake.rescan_interval=1s")
+_DEADLINE = 90.0
+_PLAIN = LAYOUTS[0]
+_CALLS = (*sweep.CHANGES, "openat")
+
+
+def _count(trials: Trials, forks: Forks, victim: Victim) -> Counter[str]:
+    """How often an undisturbed run makes each call."""
+    found: Counter[str] = Counter()
+    for call in _CALLS:
+        point = Point(_PLAIN, victim, call, 1)
+        root = trials.set_out(_PLAIN, f"count-{point}")
+        forks.run(trials.fault(point, root, "error=EIO:when=60000"))
+        trace = root.with_name(f"{root.name}.{victim}.strace").read_text()
+        found[call] = trace.count(f"{call.strip('?')}(")
+        trials.clear(root)
+    return found
+
+
+def _is_at_rest(root: Path) -> bool:
+    jobs = [name for name in os.listdir(root / "work") if not name.startswith(".")]
+    return not jobs and not any(names for _, _, names in os.walk(root / "inbox"))
+
+
+def _run_until_done(forks: Forks, trials: Trials, point: Point, root: Path, effect: str) -> str:
+    """Run until all photos are done, starting again what ended; returns what was wrong."""
+    pid = forks.start(trials.fault(point, root, effect, once=False, settings=_SETTINGS))
+    deadline = time.monotonic() + _DEADLINE
+    while not _is_at_rest(root) if (root / "work").exists() else True:
+        if forks.has_ended():
+            code = forks.wait()
+            if code not in (73, 75):
+                return f"it ended with {code}"
+            pid = forks.start(trials.order(_PLAIN, root, once=False, settings=_SETTINGS))
+        if time.monotonic() > deadline:
+            os.kill(pid, signal.SIGKILL)
+            forks.wait()
+            return "it does not come to rest"
+        select.select([], [], [], 0.05)
+    os.kill(pid, signal.SIGTERM)
+    code = forks.wait()
+    return "" if code == 0 else f"it ended with {code} after all was done"
+
+
+def _log(root: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (root / "log/depthd.jsonl").read_bytes().splitlines()]
+
+
+@pytest.mark.parametrize("victim", ["supervisor", "worker"])
+def test_it_resumes_by_itself_and_loses_nothing(victim: Victim, trials: Trials) -> None:
+    complaints: list[str] = []
+    tried: Counter[str] = Counter()
+    paused: Counter[str] = Counter()
+
+    def fail(forks: Forks, point: Point) -> bool:
+        errors = ERRORS if sweep.EVERYTHING else (ERRORS[point.number % len(ERRORS)],)
+        for error in errors:
+            root = trials.set_out(_PLAIN, f"{point}-{error}")
+            last = point.number + point.number % 3  # once, or for up to three calls
+            effect = f"error={error}:when={point.number}..{last}"
+            found = [_run_until_done(forks, trials, point, root, effect)]
+            log = _log(root)
+            failed = {
+                f"{entry['name']} failed: {entry['code']}, {entry['detail']}"
+                for entry in log
+                if entry["event"] == "photo.failed" and entry["name"] != "bad.jpg"
+            }
+            if error == "EIO" and point.call == "openat":  # a disk that does not give it back
+                failed = {reason for reason in failed if "unreadable, Input/output" not in reason}
+                found += trials.complaints(_PLAIN, root, at_rest=False)
+            else:
+                found += trials.complaints(_PLAIN, root, at_rest=True)
+            found += failed
+            events = Counter(entry["event"] for entry in log)
+            if events["service.paused"] > events["service.resumed"]:
+                found.append("it paused and did not resume")
+            complaints.extend(f"{point} {effect}: {complaint}" for complaint in found if complaint)
+            tried[error] += 1
+            paused[error] += events["service.paused"] > 0
+            if not any(found):
+                trials.clear(root)
+        return True
+
+    with Forks() as forks:
+        trials.expect(forks, [_PLAIN])
+        count = _count(trials, forks, victim)
+    steps: list[Iterator[Point]] = [
+        iter([Point(_PLAIN, victim, call, number) for number in range(1, count[call] + 1)])
+        for call in _CALLS
+    ]
+    sweep.each(steps, fail)
+    print(f"{victim}: {tried.total()} errors: {dict(tried)}; paused for: {dict(paused)}")
+    assert not complaints, "\n".join(complaints)

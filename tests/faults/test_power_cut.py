@@ -1,0 +1,139 @@
+"""What is on the disk before what, read from a trace of a whole run's system calls."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from faults import scene
+from system.daemon import Daemon
+
+_TRACED = "fsync,fdatasync,write,linkat,?rename,?renameat,renameat2,?rmdir,?mkdir"
+_FOLDER_AND_NAME = re.compile(r'\d+<([^>]*)>, "([^"]*)"')
+_HANDLE = re.compile(r"\(\d+<([^>]*)>")
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call that succeeded. `begin` and `end` are lines of the trace."""
+
+    begin: int
+    end: int
+    name: str
+    paths: tuple[str, ...]
+
+
+def _read(trace: Path) -> list[Call]:
+    calls = []
+    unfinished: dict[str, tuple[int, str]] = {}
+    for number, line in enumerate(trace.read_text(errors="replace").splitlines()):
+        thread, _, text = line.partition(" ")
+        text, begin = text.strip(), number
+        if text.endswith("<unfinished ...>"):
+            unfinished[thread] = number, text.removesuffix("<unfinished ...>")
+            continue
+        if text.startswith("<... "):
+            begin, start = unfinished.pop(thread)
+            text = start + text.partition("resumed>")[2]
+        if " = -1 " in text or "(" not in text:
+            continue
+        name = text.partition("(")[0]
+        pairs = [f"{folder}/{base}" for folder, base in _FOLDER_AND_NAME.findall(text)]
+        handle = _HANDLE.search(text)
+        paths = pairs if len(pairs) == 2 else [handle[1]] if handle else [text.split('"')[1]]
+        calls.append(Call(begin, number, name, tuple(paths)))
+    return calls
+
+
+class Order:
+    """Answers what came before what."""
+
+    def __init__(self, calls: list[Call]) -> None:
+        self.calls = calls
+
+    def is_synced(self, path: str, *, after: int, before: int) -> bool:
+        return any(
+            call.name in ("fsync", "fdatasync")
+            and call.paths == (path,)
+            and after <= call.begin
+            and call.end < before
+            for call in self.calls
+        )
+
+    def last_write(self, path: str, before: int) -> int:
+        ends = [
+            call.end
+            for call in self.calls
+            if call.name == "write" and call.paths == (path,) and call.end < before
+        ]
+        return ends[-1]
+
+    def moves(self, source: str, target: str) -> list[Call]:
+        return [
+            call
+            for call in self.calls
+            if call.name.startswith(("rename", "link"))
+            and re.search(source, call.paths[0])
+            and re.search(target, call.paths[1])
+        ]
+
+
+@pytest.fixture
+def order(root: Path, settings: tuple[str, ...], tmp_path: Path) -> Order:
+    if shutil.which("strace") is None:
+        pytest.skip("needs strace")
+    scene.set_out(root)
+    trace = tmp_path / "trace"
+    command = ("strace", "-D", "-f", "--seccomp-bpf", "-y", "-qq", "-o", str(trace))
+    with Daemon(
+        root, *settings, arguments=["--once"], prefix=[*command, f"--trace={_TRACED}"]
+    ) as daemon:
+        assert daemon.exit_code() == 1, daemon.tail()  # a photo is bad
+    return Order(_read(trace))
+
+
+def test_data_before_names_and_names_before_moves(order: Order) -> None:
+    links = order.moves(r"/outbox/\.depthd/", r"/outbox/")
+    for link in links:
+        hidden, _ = link.paths
+        written = order.last_write(hidden, link.begin)
+        assert order.is_synced(hidden, after=written, before=link.begin), link
+    jobs = {link.paths[0].rpartition("/")[2].split("Z-")[0] for link in links}
+    assert len(links) == 3 * len(jobs) == 9
+
+    claims = order.moves(r"/inbox/", r"/work/[^/]*/original$")
+    assert len(claims) == 4
+    for claim in claims:
+        folder, _, _ = claim.paths[1].rpartition("/")
+        (made,) = (c for c in order.calls if c.name == "mkdir" and c.paths == (folder,))
+        (named,) = order.moves(f"{folder}/job.json.new", f"{folder}/job.json$")[:1]
+        new = f"{folder}/job.json.new"
+        assert order.is_synced(new, after=order.last_write(new, named.begin), before=named.begin)
+        assert order.is_synced(folder, after=named.end, before=claim.begin)
+        assert order.is_synced(folder.rpartition("/")[0], after=made.end, before=claim.begin)
+        assert order.is_synced(folder, after=claim.end, before=1 << 60)
+
+    homes = order.moves(r"/work/[^/]*/original$", r"/done/")
+    assert len(homes) == 3
+    for home in homes:
+        job = home.paths[0].split("/")[-2]
+        mine = [link for link in links if f"/{job}." in link.paths[0]]
+        assert mine[-1].paths[0].endswith(".json"), "the manifest is last"
+        outbox = mine[-1].paths[1].rpartition("/")[0]
+        assert order.is_synced(outbox, after=mine[-1].end, before=home.begin)
+
+    failures = order.moves(r"/failed/\.[^/]*\.error$", r"/failed/.*\.error\.json$")
+    assert len(failures) == 1
+    assert order.is_synced(
+        failures[0].paths[0],
+        after=order.last_write(failures[0].paths[0], failures[0].begin),
+        before=failures[0].begin,
+    )
+    for home in homes + order.moves(r"/work/[^/]*/original$", r"/failed/"):
+        job = home.paths[0].rpartition("/")[0]
+        (gone,) = (c for c in order.calls if c.name == "rmdir" and c.paths == (job,))
+        kept = home.paths[1].rpartition("/")[0]
+        assert order.is_synced(kept, after=home.end, before=gone.begin)
