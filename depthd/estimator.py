@@ -219,9 +219,8 @@ def _from_array(pixels: NDArray[np.uint8]) -> Photo:
 def _thumbnail(photo: Photo) -> NDArray[np.uint8]:
     scale = PREVIEW_SIDE / max(photo.width, photo.height)
     size = (max(1, round(photo.width * scale)), max(1, round(photo.height * scale)))
-    pixels = np.ascontiguousarray(photo.pixels)
     kind = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(pixels, size, interpolation=kind), np.uint8)
+    return np.asarray(cv2.resize(photo.pixels, size, interpolation=kind), np.uint8)
 
 
 def describe(depth: NDArray[np.float32], raw: NDArray[np.float32]) -> manifest.Depth:

@@ -51,9 +51,9 @@ _OTHER_PICTURES = {
 class Photo:
     """A decoded photo.
 
-    `pixels` is uint8 (H, W, 3), RGB, upright; a turned photo is a view with unusual strides.
-    It is smaller than `width` x `height` (the full upright photo) only where `reduce_to` allowed
-    it. `orientation` is the EXIF value (1 to 8) that was applied; `notes` says what was assumed.
+    `pixels` is uint8 (H, W, 3), RGB, upright and contiguous. They are fewer than `width` x
+    `height` (the full upright photo) only where `reduce_to` allowed it. `orientation` is the EXIF
+    value (1 to 8) that was applied; `notes` says what was assumed.
     """
 
     pixels: Pixels

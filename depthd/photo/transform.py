@@ -55,7 +55,7 @@ def preprocess(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.f
     Within 2e-6 of upstream.
 
     Args:
-        pixels: uint8 (H, W, 3), RGB; any strides.
+        pixels: uint8 (H, W, 3), RGB.
         size: width and height from `network_size`.
 
     Returns:

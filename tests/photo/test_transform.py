@@ -8,7 +8,6 @@ import torch
 from atoolkitdpt.midas.transforms import NormalizeImage, PrepareForNet, Resize
 from pictures import photograph
 
-from depthd.photo.pixels import upright
 from depthd.photo.transform import network_size, preprocess, resize_depth
 
 SHAPES = [(600, 400), (300, 451), (40, 30), (31, 47), (1000, 130), (257, 255), (256, 256), (9, 7)]
@@ -54,13 +53,6 @@ def test_preprocess_is_upstreams(shape: tuple[int, int]) -> None:
     assert batch.flags.c_contiguous
     assert batch[0].shape == sample["image"].shape
     assert abs(batch[0] - sample["image"]).max() < 5e-6
-
-
-@pytest.mark.parametrize("orientation", range(2, 9))
-def test_preprocess_takes_turned_views(orientation: int) -> None:
-    view = upright(np.asarray(photograph()), orientation)
-    size = network_size(view.shape[1], view.shape[0], 256)
-    assert np.array_equal(preprocess(view, size), preprocess(np.ascontiguousarray(view), size))
 
 
 @pytest.mark.parametrize("shape", [(600, 400), (40, 30), (256, 192), (1000, 77)])
