@@ -28,7 +28,7 @@ class Run:
         whole_rate: the same with start and end of the process.
         start: seconds from start to ready.
         memory: most bytes that the process tree held.
-        supervisor_ms: the supervisor's processor time for each photo, start included.
+        supervisor_ms: the supervisor's processor time for each photo, without its start.
     """
 
     photos: int
@@ -98,7 +98,7 @@ class Bench:
             whole_rate=count / (ended - daemon.started),
             start=ready - daemon.started,
             memory=daemon.usage.peak,
-            supervisor_ms=daemon.usage.supervisor_cpu / count * 1000,
+            supervisor_ms=daemon.usage.supervisor_ms(count),
         )
 
     def idle(self, photos: list[Path], count: int) -> Idle:
@@ -145,9 +145,7 @@ class Bench:
             ran = time.time() - daemon.started
             done = len(daemon.of(Event.PHOTO_DONE))
         usage = daemon.usage
-        return Backlog(
-            files, first, ran, done, usage.supervisor_cpu / done * 1000, usage.supervisor_peak
-        )
+        return Backlog(files, first, ran, done, usage.supervisor_ms(done), usage.supervisor_peak)
 
     def _fresh(self) -> None:
         fresh_root(self.root, self._models)

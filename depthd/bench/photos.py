@@ -30,6 +30,7 @@ class Kind:
     distinct: int
 
 
+TINY = Kind("160x120", 160, 120, 4)
 SMALL = Kind("640x480", 640, 480, 24)
 LARGE = Kind("12 megapixels", 4000, 3000, 6)
 

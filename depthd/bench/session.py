@@ -17,7 +17,7 @@ from statistics import median
 from depthd.bench.child import Child
 from depthd.bench.machine import Machine
 from depthd.bench.measure import Backlog, Bench, Idle, Run
-from depthd.bench.photos import LARGE, SMALL, Kind, make_photos
+from depthd.bench.photos import LARGE, SMALL, TINY, Kind, make_photos
 from depthd.config import Config
 from depthd.config.declaration import Paths
 from depthd.errors import UnavailableError
@@ -121,7 +121,7 @@ class Session:
         prepare(self._weights, folder / "state", report=report)
         self._bench = Bench(self._config, folder, folder / "state/models")
         self._photos: dict[str, list[Path]] = {}
-        for kind in (SMALL, LARGE):
+        for kind in (TINY, SMALL, LARGE):
             report(f"making photos of {kind.name}")
             place = folder / kind.name.split(maxsplit=1)[0]
             place.mkdir()
@@ -143,7 +143,8 @@ class Session:
         backlog = None
         if self._plan.backlog:
             self._report(f"a backlog of {self._plan.backlog} files")
-            backlog = self._bench.backlog(small, self._plan.backlog, self._plan.small)
+            tiny = self._photos[TINY.name]
+            backlog = self._bench.backlog(tiny, self._plan.backlog, self._plan.small)
         model = self._weights.spec.name
         return Results(machine, model, threads, speeds, stages, served, idle, backlog)
 

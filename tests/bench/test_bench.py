@@ -1,0 +1,79 @@
+"""`depthd bench` from end to end, with as little to measure as it allows."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from depthd.errors import ExitCode
+
+SHORT = ("--rounds", "1", "--small", "2", "--large", "2", "--latency", "2")
+
+
+def bench(root: Path, *arguments: str) -> tuple[int, str, str]:
+    result = subprocess.run(
+        [sys.executable, "-m", "depthd", "bench", "--root", str(root), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return result.returncode, result.stdout, result.stderr
+
+
+@pytest.fixture
+def root(prepared_state: Path) -> Path:
+    return prepared_state.parent
+
+
+def test_it_measures_everything_and_leaves_nothing_behind(
+    root: Path, random_weights: Path, tmp_path: Path
+) -> None:
+    before = sorted(root.iterdir())
+    target = tmp_path.parent / f"{tmp_path.name}.json"
+    weights = f"model.weights={random_weights}"
+    options = ("--against", "upstream", "--backlog", "20", "--json", str(target))
+    code, out, err = bench(root, "--set", weights, *SHORT, *options)
+    assert code == 0, err
+    found = json.loads(target.read_text())
+    assert [served["kind"] for served in found["served"] if served["precision"] == "f32"] == [
+        "640x480",
+        "12 megapixels",
+    ]
+    for served in found["served"]:
+        assert served["upstream"][0] > 0
+        assert served["runs"][0]["rate"] > 0
+        assert served["runs"][0]["photos"] == 2
+    assert set(found["stages"]["640x480"]) == {
+        "read", "decode", "preprocess", "infer", "resize", "render", "write", "publish",
+    }  # fmt: skip
+    assert found["idle"]["p99"] >= found["idle"]["median"] >= found["idle"]["infer"]
+    assert found["backlog"]["files"] == 20
+    assert found["machine"]["processor"] in out
+    assert sorted(root.iterdir()) == before
+
+
+def test_it_says_what_upstream_needs(root: Path, random_weights: Path, tmp_path: Path) -> None:
+    (tmp_path / "geffnet.py").write_text("raise ImportError('hidden by the test')\n")
+    code = (
+        "import sys; sys.path.insert(0, sys.argv.pop(1))\n"
+        "from depthd.bench import upstream; upstream.answer(upstream.setup)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)],
+        input=json.dumps({"weights": str(random_weights), "folder": str(tmp_path), "threads": 1})
+        + "\n",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "depthd[test]" in json.loads(result.stdout)["hint"]
+
+
+def test_upstream_needs_its_own_weights(root: Path) -> None:
+    code, _, err = bench(root, "--set", "model.name=builtin", "--against", "upstream", *SHORT)
+    assert code == ExitCode.UNAVAILABLE
+    assert "midas_small" in err
