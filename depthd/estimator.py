@@ -20,6 +20,7 @@ from depthd import manifest
 from depthd.config import Config
 from depthd.errors import FaultCode, NoInputError, PhotoError, UnavailableError
 from depthd.model.engine import open_engine
+from depthd.model.storage import user_cache
 from depthd.model.weights import find_weights
 from depthd.photo.decode import Photo, decode
 from depthd.photo.transform import network_size, preprocess, resize_depth
@@ -81,7 +82,8 @@ class DepthEstimator:
 
     Args:
         config: model.*, worker.max_pixels and output.size, .formats are used.
-        state: folder for weights and converted models; default `config.folder("state")`.
+        state: folder for weights and converted models; by default that of `config`, and without
+            a `config` one in the user's cache.
         report: called with what is being done (finding, downloading, converting).
 
     Raises:
@@ -95,8 +97,9 @@ class DepthEstimator:
         state: Path | None = None,
         report: Callable[[str], None] = _silent,
     ) -> None:
+        if state is None:
+            state = config.folder("state") if config else user_cache() / "depthd"
         self.config = config or Config()
-        state = state or self.config.folder("state")
         if self.config.model.threads:
             cv2.setNumThreads(self.config.model.threads)
         self.weights = find_weights(self.config.model, state, report=report)

@@ -13,6 +13,7 @@ from depthd.cli.options import Configured, configured
 from depthd.config import Config
 from depthd.errors import ExitCode, NoInputError, OutputError
 from depthd.intake.patterns import Names, is_partial
+from depthd.model.storage import user_cache
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def command(configured: Configured, photos: tuple[Path, ...], folder: Path) -> E
     chosen = _collect(photos, loaded.config, folder)
     _make(folder)
     is_chosen = any(loaded.sources[key] != "default" for key in ("root", "paths.state"))
-    state = loaded.config.folder("state") if is_chosen else _user_state()
+    state = loaded.config.folder("state") if is_chosen else user_cache() / "depthd"
     from depthd.cli.batch import process  # noqa: PLC0415 - numpy, OpenCV, rich
 
     return process(chosen, loaded.config, state, folder)
@@ -95,9 +96,3 @@ def _make(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot create {folder}: {error.strerror}") from error
-
-
-def _user_state() -> Path:
-    """Without a configured root the daemon's state/ is not ours: the user's own cache."""
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(cache).expanduser() / "depthd"

@@ -12,6 +12,11 @@ from pathlib import Path
 from depthd.files import fsync_directory
 
 
+def user_cache() -> Path:
+    """The user's own cache folder; the daemon's state/ belongs to somebody else."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+
+
 def sha256_file(path: Path) -> str:
     """SHA-256 of a file's content, 64 hexadecimal digits; reads it piece by piece.
 

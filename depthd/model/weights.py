@@ -15,7 +15,7 @@ from depthd.config import Model
 from depthd.errors import DepthdError, NoInputError, OutputError, UnavailableError
 from depthd.model.catalogue import MODELS, ModelSpec
 from depthd.model.download import download
-from depthd.model.storage import exclusive, publish, sha256_file
+from depthd.model.storage import exclusive, publish, sha256_file, user_cache
 
 MIRROR_VARIABLE = "DEPTHD_WEIGHTS_URL"
 """Environment variable with the address of a mirror, for networks that cannot reach GitHub."""
@@ -168,9 +168,8 @@ def _cached(spec: ModelSpec, state: Path, report: Callable[[str], None]) -> Weig
 
 def _torch_hub() -> Path:
     """The folder that torch.hub itself would use (torch.hub.get_dir without importing torch)."""
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    home = os.environ.get("TORCH_HOME") or os.path.join(cache, "torch")
-    return Path(os.path.expanduser(home)) / "hub"
+    home = os.environ.get("TORCH_HOME")
+    return (Path(home).expanduser() if home else user_cache() / "torch") / "hub"
 
 
 def _downloaded(spec: ModelSpec, state: Path, report: Callable[[str], None]) -> Weights:
