@@ -16,6 +16,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
+from depthd import files
 from depthd.cli.trial import Trial
 from depthd.config import Config
 from depthd.config.declaration import Paths
@@ -66,11 +67,13 @@ def _folder(name: str, path: Path) -> Finding:
 
 
 def _file_systems(config: Config) -> Finding:
-    devices = {name: _existing(config.folder(name)).stat().st_dev for name in Paths.model_fields}
-    if devices["inbox"] != devices["work"]:
+    places = {name: _existing(config.folder(name)) for name in Paths.model_fields}
+    if not files.can_rename(places["inbox"], places["work"]):
         detail = "inbox and work lie on different ones; set paths.work to a folder beside the inbox"
         return Finding("file systems", "FAILED", detail)
-    apart = [name for name in ("done", "failed") if devices[name] != devices["work"]]
+    apart = [
+        name for name in ("done", "failed") if not files.can_rename(places["work"], places[name])
+    ]
     if apart:
         detail = f"{' and '.join(apart)} on another one: originals are copied, not renamed"
         return Finding("file systems", "ok", detail)
