@@ -91,6 +91,7 @@ class Spool:
         self.lock = _lock(self._work / _LOCK)
         self.instance = _instance(self.lock)
         self._last_stamp = 0.0
+        self._abandoned: list[str] = []  # jobs that came to nothing, whose folders are left
         if not files.can_rename(self._inbox, self._work):
             raise ConfigurationError(
                 f"paths.work ({self._work}) lies on another file system or mount than "
@@ -159,8 +160,9 @@ class Spool:
                     _rename_to_first_free(_ORIGINAL, base, job, folder, source)
                     raise
         except BaseException:
-            with suppress(OSError):  # else the next start clears it away
-                self._remove_folder(job.id)
+            self._abandoned.append(job.id)
+            with suppress(OSError):  # else `probe` clears it away, or the next start
+                self._clear_abandoned()
             raise
 
     def _confirm(self, candidate: Candidate, folder: int) -> None:
@@ -284,6 +286,15 @@ class Spool:
                 group = os.fstat(handle).st_gid
                 files.write_durably(name, [b"depthd"], handle, mode=0o600, group=group)
                 files.unlink_if_exists(name, handle)
+        self._clear_abandoned()
+
+    def _clear_abandoned(self) -> None:
+        while self._abandoned:
+            job_id = self._abandoned[-1]
+            # A photo that could not be put back either is taken up by the next start.
+            if not os.path.lexists(original_path(self._work, job_id)):
+                self._remove_folder(job_id)
+            self._abandoned.pop()
 
     def _remove_folder(self, job_id: str) -> None:
         """Remove a job's folder, which never holds an original any more."""

@@ -96,7 +96,9 @@ def test_it_resumes_by_itself_and_loses_nothing(victim: Victim, trials: Trials) 
             events = Counter(entry["event"] for entry in log)
             if events["service.paused"] > events["service.resumed"]:
                 found.append("it paused and did not resume")
-            complaints.extend(f"{point} {effect}: {complaint}" for complaint in found if complaint)
+            wrong = [f"{point} {effect}: {complaint}" for complaint in found if complaint]
+            print(*wrong, sep="\n", end="\n" * bool(wrong), flush=True)
+            complaints.extend(wrong)
             tried[error] += 1
             paused[error] += events["service.paused"] > 0
             if not any(found):
