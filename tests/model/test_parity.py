@@ -21,7 +21,7 @@ SHAPES = [(256, 256), (256, 192), (192, 256), (256, 160), (384, 288)]
 
 @pytest.fixture(scope="module", params=["torch", "openvino"])
 def engine(request: pytest.FixtureRequest, random_weights: Path, _prepared_once: Path) -> Engine:
-    config = Model(weights=random_weights, engine=request.param, threads=2)
+    config = Model(weights=random_weights, engine=request.param, threads=1)
     weights = find_weights(config, _prepared_once, report=print)
     return open_engine(config, weights, _prepared_once, report=print)
 
