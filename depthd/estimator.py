@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -119,8 +119,8 @@ class DepthEstimator:
         prepared = self.prepare(_read(photo) if isinstance(photo, str | Path) else photo)
         started = _Stopwatch()
         raw = self.infer(prepared)
-        prepared.milliseconds["infer"] = started.lap()
-        return self.finish(prepared, raw)
+        milliseconds = {**prepared.milliseconds, "infer": started.lap()}
+        return self.finish(replace(prepared, milliseconds=milliseconds), raw)
 
     def prepare(self, data: bytes | NDArray[np.uint8]) -> Prepared:
         """Decode and preprocess; the photo's full pixels do not outlive this call."""
@@ -172,6 +172,7 @@ class DepthEstimator:
         return Estimate(depth, info, prepared.thumbnail)
 
     def _decode(self, data: bytes) -> Photo:
+        """`fast` changes depth by 1 % of its range on average, 9 % at most (samples enlarged)."""
         fast = self.config.model.preprocess == "fast"
         reduce_to = self.config.model.input_size if fast else None
         return decode(data, max_pixels=self.config.worker.max_pixels, reduce_to=reduce_to)

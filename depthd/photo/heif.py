@@ -75,7 +75,8 @@ def _heif_header(data: bytes) -> Header:
     """Libheif turns pictures upright by the container's own rule; EXIF has no say in HEIF."""
     _check_boxes(data)
     file = _heif(data)
-    width, height = file.size
+    with library(FaultCode.DAMAGED):
+        width, height = file.size
     notes = ("the primary one of several pictures was taken",) * (len(file) > 1)
     return Header("heif", width, height, 1, notes)
 

@@ -145,7 +145,8 @@ class _Walk:
             raise PhotoError(FaultCode.UNSUPPORTED, f"a JPEG of {precision} bits")
         rows = [self._data[place : place + 3] for place in range(start + 6, end - 2, 3)]
         sampling = {row[0]: (row[1] >> 4, row[1] & 15) for row in rows}
-        if not width or not height or len(sampling) != count or (0, 0) in sampling.values():
+        sane = len(sampling) == count and all(h and v for h, v in sampling.values())
+        if not width or not height or not sane:
             raise PhotoError(FaultCode.DAMAGED, "its frame header is wrong")
         return _Frame(width, height, sampling)
 
@@ -158,11 +159,11 @@ class _Walk:
             place += 17 + codes
 
     def _read_scan(self, start: int, end: int) -> None:
-        count = self._data[start]
-        rows = [self._data[start + 1 + 2 * i : start + 3 + 2 * i] for i in range(count)]
-        components = tuple(row[0] for row in rows)
+        (count,) = unpack(">B", self._data, start)
         if self._frame is None or end - start != 4 + 2 * count or not count:
             raise PhotoError(FaultCode.DAMAGED, "a scan header is wrong")
+        rows = [self._data[start + 1 + 2 * i : start + 3 + 2 * i] for i in range(count)]
+        components = tuple(row[0] for row in rows)
         if any(component not in self._frame.sampling for component in components):
             raise PhotoError(FaultCode.DAMAGED, "a scan names an unknown component")
         if len(self._scans) == _MOST_SCANS:

@@ -62,14 +62,15 @@ def _decode(data: bytes, _header: Header, _reduce_to: int | None) -> Decoded:
     with library(FaultCode.DAMAGED):
         image = PngImagePlugin.PngImageFile(io.BytesIO(picture))
         image.load()
-    if data[24] == 16:  # Pillow cuts colours to 8 bits before anyone sees their range
+        if data[24] != 16:
+            return from_pillow(image)
+        # Pillow cuts colours to 8 bits before anyone sees their range; it only checked the data.
         values = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_UNCHANGED)
-        if values is None or values.dtype != np.uint16:
-            raise PhotoError(FaultCode.DAMAGED, "its 16-bit picture data cannot be read")
-        if values.ndim == 3:
-            values = values[:, :, [2, 1, 0, 3][: values.shape[2]]]
-        return from_sixteen_bit(np.asarray(values, np.uint16))
-    return from_pillow(image)
+    if values is None or values.dtype != np.uint16:
+        raise PhotoError(FaultCode.DAMAGED, "its 16-bit picture data cannot be read")
+    if values.ndim == 3:
+        values = values[:, :, [2, 1, 0, 3][: values.shape[2]]]
+    return from_sixteen_bit(np.asarray(values, np.uint16))
 
 
 FORMAT = Format(_read_header, _decode)

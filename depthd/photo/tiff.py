@@ -85,9 +85,11 @@ def read_directory(data: bytes, at: int | None = None) -> Directory:
         (at,) = unpack(order + ("Q" if big else "I"), data, 8 if big else 4)
     counter, row, pointer = ("Q", "HHQ8x", "Q") if big else ("H", "HHI4x", "I")
     (count,) = unpack(order + counter, data, at)
+    start, size = at + struct.calcsize(counter), struct.calcsize("<" + row)
+    if start + count * size > len(data):
+        raise PhotoError(FaultCode.TRUNCATED, f"ends at byte {len(data)}")
     if count > _MOST_ENTRIES:
         raise PhotoError(FaultCode.TOO_LARGE, f"a directory has {count} entries")
-    start, size = at + struct.calcsize(counter), struct.calcsize("<" + row)
     inline = 8 if big else 4
     entries: dict[int, _Entry] = {}
     total = 0
@@ -99,8 +101,8 @@ def read_directory(data: bytes, at: int | None = None) -> Directory:
             total += length
             (offset,) = unpack(order + pointer, data, offset)
         entries[tag] = _Entry(kind, values, offset)
-    if total > len(data) + 2**16:
-        raise PhotoError(FaultCode.TOO_LARGE, f"a directory names {total} bytes of metadata")
+    if total > len(data):
+        raise PhotoError(FaultCode.DAMAGED, f"a directory names {total} bytes of metadata")
     (following,) = unpack(order + pointer, data, start + count * size)
     return Directory(data, order, entries, following)
 
@@ -158,7 +160,7 @@ def _check_kind(directory: Directory, header: Header) -> None:
             try:
                 read_directory(directory.data, offset)
             except PhotoError as error:
-                if error.code == FaultCode.TOO_LARGE:
+                if error.code != FaultCode.TRUNCATED:
                     raise
 
 

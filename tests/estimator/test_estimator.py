@@ -46,17 +46,17 @@ def with_config(loaded: DepthEstimator, **sections: object) -> DepthEstimator:
     return other
 
 
-SHAPES = {
-    "landscape": (600, 400),
-    "portrait": (300, 400),
-    "tiny": (40, 30),
-    "panorama": (900, 200),
-    "odd": (257, 131),
+PHOTOS = {
+    "landscape": ((600, 400), "RGB"),
+    "portrait": ((300, 400), "RGB"),
+    "tiny": ((40, 30), "RGB"),
+    "panorama": ((900, 200), "RGB"),
+    "odd": ((257, 131), "RGB"),
+    "grey": ((400, 300), "L"),
 }
 
 
-@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
-@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize(("shape", "mode"), PHOTOS.values(), ids=PHOTOS)
 def test_depth_is_upstreams(
     shape: tuple[int, int], mode: str, either: DepthEstimator, upstream: Upstream
 ) -> None:
