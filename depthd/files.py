@@ -256,7 +256,11 @@ def write_atomic(path: Path, data: bytes, mode: int = 0o640) -> None:
     temporary = f".{path.name}.new"
     with directory(path.parent) as folder:
         write_durably(temporary, [data], folder, mode=mode, group=os.fstat(folder).st_gid)
-        os.rename(temporary, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+        try:
+            os.rename(temporary, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+        except OSError:
+            unlink_if_exists(temporary, folder)
+            raise
 
 
 def open_regular(name: str, dir_fd: int) -> int:

@@ -26,9 +26,11 @@ class Gate:
         return not self.reason
 
     def close(self, reason: str, now: float) -> None:
-        """Stop writing; said once, however often it is noticed."""
+        """Stop writing; said once, and waited for once, however many photos notice it."""
         if self.is_open:
             self._emit(Event.SERVICE_PAUSED, reason=reason)
+        elif now < self.next_probe:
+            return
         self.reason = reason
         self.next_probe = now + self._delay
         self._delay = min(2 * self._delay, _LONGEST_DELAY)

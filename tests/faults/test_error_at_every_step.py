@@ -109,9 +109,11 @@ def test_it_resumes_by_itself_and_loses_nothing(victim: Victim, trials: Trials) 
         trials.expect(forks, [_PLAIN])
         count = _count(trials, forks, victim)
     steps: list[Iterator[Point]] = [
-        iter([Point(_PLAIN, victim, call, number) for number in range(1, count[call] + 1)])
+        iter([Point(_PLAIN, victim, call, number)])
         for call in _CALLS
+        for number in range(1, count[call] + 1)
     ]
+    print(f"{victim}: {len(steps)} calls", flush=True)
     sweep.each(steps, fail)
     print(f"{victim}: {tried.total()} errors: {dict(tried)}; paused for: {dict(paused)}")
     assert not complaints, "\n".join(complaints)
