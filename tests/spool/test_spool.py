@@ -15,7 +15,8 @@ from depthd.config import Config
 from depthd.errors import ConfigurationError, FaultCode, OutputError
 from depthd.intake import Candidate
 from depthd.names import candidates
-from depthd.spool import Job, Spool, Vanished, _rename_out, original_path, read_job
+from depthd.spool import Job, Spool, Vanished, original_path, read_job
+from depthd.spool.spool import _rename_out
 
 
 @pytest.fixture
@@ -106,7 +107,7 @@ def test_a_swap_between_the_look_and_the_rename_is_put_back(
         path.symlink_to("/etc/passwd")
         rename(base, source, folder)
 
-    monkeypatch.setattr("depthd.spool._rename_out", swapped)
+    monkeypatch.setattr("depthd.spool.spool._rename_out", swapped)
     with pytest.raises(Vanished):
         spool.claim(candidate)
     assert path.is_symlink()
@@ -157,7 +158,7 @@ def test_failing_again_after_a_cut_uses_the_reason_that_is_there(
 ) -> None:
     job = spool.claim(drop(tmp_path))
     with monkeypatch.context() as patch:
-        patch.setattr(spool, "_move_home", lambda *_: (_ for _ in ()).throw(OSError(5, "cut")))
+        patch.setattr(spool._home, "_move_home", lambda *_: (_ for _ in ()).throw(OSError(5, "cut")))
         with pytest.raises(OSError, match="cut"):
             spool.fail(job, FaultCode.EMPTY, "")
     assert spool.fail(job, FaultCode.EMPTY, "") == "cam/a.jpg"
@@ -199,7 +200,7 @@ def test_a_sweep_finds_jobs_clears_empty_claims_and_saves_lost_originals(
 def test_another_daemon_on_the_same_work_is_refused(
     config: Config, spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("depthd.spool._LOCK_PATIENCE", 0.1)
+    monkeypatch.setattr("depthd.spool.ownership._LOCK_PATIENCE", 0.1)
     with pytest.raises(ConfigurationError, match="another depthd"):
         Spool(config)
 

@@ -1,0 +1,25 @@
+"""Between inbox and done/failed: claim, count, bring home.
+
+    jobs.py       one job's folder and record in work/
+    spool.py      the claim, the attempts, what a restart finds
+    home.py       originals into done/ and failed/
+    ownership.py  the folders, and the lock on work/
+
+With `publish` the only rooms that rename or remove files of users.
+"""
+
+from depthd.spool.home import NO_PLACE
+from depthd.spool.jobs import Job, original_path, read_job
+from depthd.spool.ownership import make_folders
+from depthd.spool.spool import Immovable, Spool, Vanished
+
+__all__ = [
+    "NO_PLACE",
+    "Immovable",
+    "Job",
+    "Spool",
+    "Vanished",
+    "make_folders",
+    "original_path",
+    "read_job",
+]
