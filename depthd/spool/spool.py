@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from depthd import files
 from depthd.config import Config
-from depthd.errors import ConfigurationError, FaultCode
+from depthd.errors import ConfigurationError, FaultCode, OutputError
 from depthd.intake import Candidate
 from depthd.names import split, timestamp
 from depthd.spool import ownership
@@ -59,8 +59,14 @@ class Spool:
         self._failed = config.folder("failed")
         self._home = Home(config)
         ownership.make_folders(config)
-        self.lock = ownership.lock(self._work / _LOCK)
-        self.instance = ownership.instance(self.lock)
+        try:
+            self.lock = ownership.lock(self._work / _LOCK)
+            self.instance = ownership.instance(self.lock)
+        except OSError as error:
+            raise OutputError(
+                f"paths.work ({self._work}) cannot be written: {error.strerror}",
+                "make room there, or correct the folder's rights",
+            ) from error
         self._last_stamp = 0.0
         self._abandoned: list[str] = []  # jobs that came to nothing, whose folders are left
         if not files.can_rename(self._inbox, self._work):
