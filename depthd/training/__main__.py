@@ -1,0 +1,190 @@
+"""`python -m depthd.training`: data, training, evaluation, weights and card in one command."""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import cv2
+import safetensors.torch
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from depthd.model.network import MidasNet
+from depthd.training import card, doom, evaluate, sources
+from depthd.training.dataset import Pool, Source
+from depthd.training.evaluate import Score
+from depthd.training.train import SPEC, Plan, Training, train, untrained
+
+PACKAGE = Path(__file__).parents[1] / "model"
+BATCH = 12
+console = Console(stderr=True)
+
+Figures = dict[str, dict[str, Score]]
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m depthd.training", description=__doc__)
+    parser.add_argument(
+        "action",
+        nargs="?",
+        choices=("all", "data", "evaluate", "sheet"),
+        default="all",
+        help="everything (the default); only the data; figures or a contact sheet of --weights",
+    )
+    parser.add_argument("photos", nargs="*", type=Path, help="photos for the contact sheet")
+    parser.add_argument("--data", type=Path, default=Path("training-data"), help="working folder")
+    parser.add_argument("--scenes", type=int, default=1200, help="scenes to render, 3 views each")
+    parser.add_argument("--frames", type=int, default=30, help="game frames a level")
+    parser.add_argument("--steps", type=int, default=4000, help=f"batches of {BATCH} photos")
+    parser.add_argument(
+        "--rgbd",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="photos with depth to train on in the second part",
+    )
+    parser.add_argument(
+        "--validate",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="photos with depth that are only measured",
+    )
+    parser.add_argument("--weights", type=Path, default=PACKAGE / "data" / "builtin.safetensors")
+    return parser.parse_args(arguments)
+
+
+def progress() -> Progress:
+    """A bar with what is done, what is left, and one free field."""
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"), console=console,
+    )  # fmt: skip
+
+
+def make_data(options: argparse.Namespace) -> list[Source]:
+    """Everything that can be made without photos of one's own."""
+    data: Path = options.data
+    with progress() as bars:
+        task = bars.add_task("scenes", total=options.scenes, note="")
+        looks = sources.assets(data / "assets")
+        sources.scenes(
+            data / "scenes", looks, options.scenes,
+            lambda done, total: bars.update(task, completed=done, total=total),
+        )  # fmt: skip
+        task = bars.add_task("game frames", total=None, note="")
+        frames = doom.make(data / "frames", options.frames)
+        bars.update(task, completed=frames, total=frames)
+    return [Source("scenes", data / "scenes", 0.9), Source("frames", data / "frames", 0.1)]
+
+
+def learn(
+    network: MidasNet, parts: Sequence[Source], steps: int, file: Path, title: str
+) -> MidasNet:
+    """Train with a progress bar; goes on from `file` where it exists."""
+    training = Training(network, Pool(parts, BATCH), Plan(steps), len(os.sched_getaffinity(0)))
+    with progress() as bars:
+        task = bars.add_task(title, total=steps, note="")
+        smooth = [0.0]
+
+        def report(step: int, error: float, speed: float) -> None:
+            smooth[0] = error if smooth[0] == 0 else 0.98 * smooth[0] + 0.02 * error
+            note = f"loss {smooth[0]:.3f}, {speed * BATCH:.1f} photos/s"
+            bars.update(task, completed=step + 1, note=note)
+
+        return train(training, file, report)
+
+
+def figures(network: MidasNet, folders: Sequence[Path], cache: Path | None = None) -> Figures:
+    """Scores per folder, kept in `cache` so that an interrupted run need not repeat them."""
+    if cache is not None and cache.exists():
+        stored = json.loads(cache.read_text())
+        return {n: {k: Score(**s) for k, s in kinds.items()} for n, kinds in stored.items()}
+    predict = evaluate.predictor(network)
+    found: Figures = {}
+    for folder in folders:
+        found[folder.name] = evaluate.measure(folder, predict)
+        console.print(card.table({folder.name: found[folder.name]}).splitlines()[-1])
+    if cache is not None:
+        plain = {n: {k: asdict(s) for k, s in kinds.items()} for n, kinds in found.items()}
+        cache.write_text(json.dumps(plain, indent=1))
+    return found
+
+
+def load(file: Path) -> MidasNet:
+    """The network with the weights of a file that this command wrote."""
+    network = MidasNet(SPEC.backbone, SPEC.features, SPEC.expand)
+    tensors = safetensors.torch.load_file(file)
+    network.load_state_dict(
+        {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
+    )
+    return network
+
+
+def run(options: argparse.Namespace) -> None:
+    """Data, two parts of training, figures, weights, card."""
+    data: Path = options.data
+    data.mkdir(parents=True, exist_ok=True)
+    made = make_data(options)
+    if options.action == "data":
+        return
+    checks = [*options.rgbd, *options.validate, sources.motorcycle(data / "motorcycle")]
+    real: list[Path] = options.rgbd
+    first = round(options.steps * 0.6) if real else options.steps
+    network = untrained(sources.backbone())
+    network = learn(network, made, first, data / "made.pt", "training, made data")
+    before = figures(network, checks, data / "made.json") if real else {}
+    if real:
+        parts = [Source(s.name, s.folder, s.weight * 0.76) for s in made]
+        parts += [Source(folder.name, folder, 0.24 / len(real), trim=0.2) for folder in real]
+        second = options.steps - first
+        network = learn(network, parts, second, data / "real.pt", "training, with photos")
+    after = figures(network, checks, data / "final.json")
+    seen = {folder.name for folder in real}
+    after = {f"{name} *" if name in seen else name: found for name, found in after.items()}
+    digest = card.write_weights(network, options.weights)
+    facts = card.Facts(
+        date=dt.datetime.now(tz=dt.UTC).date().isoformat(),
+        command="python -m depthd.training " + shlex.join(sys.argv[1:]),
+        scenes=len(made[0].files()),
+        frames=len(made[1].files()),
+        photos=sum(len(Source("", folder, 1).files()) for folder in real),
+        steps=options.steps,
+        batch=BATCH,
+        made=before,
+        final=after,
+        notes=Path(__file__).with_name("card.notes.md"),
+    )
+    template = Path(__file__).with_name("card.template.md")
+    card.write_card(options.weights.with_suffix(".card.md"), template, network, digest, facts)
+    console.print(f"{options.weights}: SHA-256 {digest}")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry of the command."""
+    options = parse(arguments)
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)  # a part of each batch goes to each core instead
+    if options.action == "evaluate":
+        figures(load(options.weights), options.validate)
+    elif options.action == "sheet":
+        predict = evaluate.predictor(load(options.weights))
+        evaluate.contact_sheet(options.photos, predict, options.data / "sheet.png")
+    else:
+        run(options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""The model card and the weights file that it belongs to."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from torch import nn
+
+from depthd.training.evaluate import Score
+
+Figures = Mapping[str, Mapping[str, Score]]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a training run says of itself.
+
+    Attributes:
+        date: of the run, ISO 8601.
+        command: how to repeat it.
+        scenes, frames, photos: number of rendered views, of game frames, of real photos.
+        steps, batch: batches in all, photos in each.
+        made, final: figures after made data alone (empty without real photos), and at the end.
+        notes: file with what people saw in the heatmaps of the weights it names by SHA-256.
+    """
+
+    date: str
+    command: str
+    scenes: int
+    frames: int
+    photos: int
+    steps: int
+    batch: int
+    made: Figures
+    final: Figures
+    notes: Path
+
+
+def write_weights(network: nn.Module, file: Path) -> str:
+    """Write the weights in half precision; returns their SHA-256."""
+    tensors = {
+        name: (value.half() if value.is_floating_point() else value).contiguous()
+        for name, value in network.state_dict().items()
+    }
+    if not all(bool(torch.isfinite(v).all()) for v in tensors.values() if v.is_floating_point()):
+        raise ValueError("a weight is too large for half precision")
+    content = safetensors.torch.save(tensors)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_suffix(".part")
+    partial.write_bytes(content)
+    partial.replace(file)
+    return hashlib.sha256(content).hexdigest()
+
+
+def table(figures: Figures) -> str:
+    """Scores as a Markdown table, in percent."""
+    lines = [
+        "| photos | network | constant | ramp | network, order | constant, order | ramp, order |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for name, kinds in figures.items():
+        order = ("network", "constant", "ramp")
+        cells = [f"{100 * kinds[kind].over:.1f}" for kind in order]
+        cells += [f"{100 * kinds[kind].disordered:.1f}" for kind in order]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def notes(file: Path, digest: str) -> str:
+    """What people wrote of these weights, or that nobody has looked at them yet."""
+    text = file.read_text(encoding="utf-8") if file.exists() else ""
+    head, _, rest = text.partition("\n")
+    if head.strip() == digest:
+        return rest.strip()
+    return (
+        "## What it looks like\n\n"
+        "Nobody has looked at the heatmaps of these weights yet: make a sheet of them with"
+        " `python -m depthd.training sheet PHOTO...`."
+    )
+
+
+def write_card(file: Path, template: Path, network: nn.Module, digest: str, facts: Facts) -> None:
+    """Fill the card's template, whose text people wrote, with the facts of this run."""
+    made = ""
+    if facts.made:
+        made = (
+            "After the first part of the training, on made data alone, before the network had seen"
+            f" any photo with measured depth:\n\n{table(facts.made)}"
+        )
+    parameters = sum(p.numel() for p in network.parameters())
+    text = template.read_text(encoding="utf-8").format(
+        date=facts.date,
+        command=facts.command,
+        digest=digest,
+        parameters=f"{parameters / 1e6:.2f}",
+        scenes=facts.scenes,
+        frames=facts.frames,
+        photos=facts.photos,
+        steps=facts.steps,
+        batch=facts.batch,
+        final=table(facts.final),
+        made=made,
+        notes=notes(facts.notes, digest),
+    )
+    file.write_text(text, encoding="utf-8")

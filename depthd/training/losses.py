@@ -1,0 +1,60 @@
+"""What the network is trained to lower: errors that know no scale and no shift.
+
+Ranftl et al., "Towards Robust Monocular Depth Estimation", TPAMI 2022, sections 5.1 and 5.2. All
+tensors are (N, H, W); `known` is True where the inverse depth was measured.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+SCALES = 4
+GRADIENT_WEIGHT = 1.0
+
+
+def normalise(inverse: Tensor, known: Tensor) -> Tensor:
+    """Shift by the median and divide by the mean absolute deviation of the known pixels."""
+    values = inverse.masked_fill(~known, float("nan")).flatten(1)
+    median = values.nanmedian(dim=1, keepdim=True).values
+    deviation = (values - median).abs().nanmean(dim=1, keepdim=True).clamp_min(1e-6)
+    return (inverse - median[:, :, None]) / deviation[:, :, None]
+
+
+def invariant_error(predicted: Tensor, truth: Tensor, known: Tensor, trim: Tensor) -> Tensor:
+    """Mean absolute error of two normalised maps.
+
+    Per photo, the share `trim` (N,) of the largest errors is left out, because measured depth is
+    wrong at edges.
+    """
+    errors = (predicted - truth).abs().masked_fill(~known, 0.0).flatten(1)
+    count = known.flatten(1).sum(dim=1).clamp_min(1)
+    order = errors.detach().argsort(dim=1, descending=True).argsort(dim=1)
+    keep = order >= (trim * count)[:, None]
+    return ((errors * keep).sum(dim=1) / count).mean()
+
+
+def gradient_error(predicted: Tensor, truth: Tensor, known: Tensor) -> Tensor:
+    """Difference of the maps' horizontal and vertical steps at four scales: sharp edges."""
+    total = predicted.new_zeros(())
+    for scale in range(SCALES):
+        step = 2**scale
+        difference = (predicted - truth)[:, ::step, ::step]
+        valid = known[:, ::step, ::step]
+        across = (difference[:, :, 1:] - difference[:, :, :-1]).abs()
+        down = (difference[:, 1:] - difference[:, :-1]).abs()
+        across = across * (valid[:, :, 1:] & valid[:, :, :-1])
+        down = down * (valid[:, 1:] & valid[:, :-1])
+        count = valid.flatten(1).sum(dim=1).clamp_min(1)
+        total = total + ((across.flatten(1).sum(dim=1) + down.flatten(1).sum(dim=1)) / count).mean()
+    return total
+
+
+def loss(predicted: Tensor, truth: Tensor, known: Tensor, trim: Tensor) -> Tensor:
+    """The whole loss, a scalar. `trim` (N,) is 0 for exact depth."""
+    predicted = normalise(predicted.float(), known)
+    with torch.no_grad():
+        # A leaf before the lens must not outweigh the rest of the photo.
+        truth = normalise(truth, known).clamp(-6, 8)
+    error = invariant_error(predicted, truth, known, trim)
+    return error + GRADIENT_WEIGHT * gradient_error(predicted, truth, known)
