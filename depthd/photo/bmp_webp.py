@@ -29,23 +29,28 @@ def _truncated(data: bytes) -> PhotoError:
 # BMP ------------------------------------------------------------------------------------------
 
 
-def _bmp_header(data: bytes) -> Header:
+def _bmp_fields(data: bytes) -> tuple[int, int, int, int, int]:
+    """Where the pixels start, width, height, bits a pixel, compression."""
     start, header_size = unpack("<II", data, 10)
     if header_size == 12:
         width, height, _, bits = unpack("<HHHH", data, 18)
-        compression = 0
-    else:
-        width, height, _, bits, compression = unpack("<iiHHI", data, 18)
-    height = abs(height)
-    if width <= 0 or height == 0:
+        return start, width, height, bits, 0
+    width, height, _, bits, compression = unpack("<iiHHI", data, 18)
+    return start, width, abs(height), bits, compression
+
+
+def _bmp_header(data: bytes) -> Header:
+    _, width, height, bits, _ = _bmp_fields(data)
+    if width <= 0 or height == 0 or bits > 32:
         raise PhotoError(FaultCode.DAMAGED, "its header gives no size")
-    row = (width * bits + 31) // 32 * 4
-    if compression in _UNCOMPRESSED and start + row * height > len(data):
-        raise _truncated(data)
     return Header("bmp", width, height)
 
 
 def _bmp_decode(data: bytes, _header: Header, _reduce_to: int | None) -> Decoded:
+    start, width, height, bits, compression = _bmp_fields(data)
+    row = (width * bits + 31) // 32 * 4
+    if compression in _UNCOMPRESSED and start + row * height > len(data):
+        raise _truncated(data)
     with library(FaultCode.UNSUPPORTED):
         image = BmpImagePlugin.BmpImageFile(io.BytesIO(data))
     return _load(image)

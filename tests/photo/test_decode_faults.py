@@ -183,7 +183,7 @@ def huge(kind: str) -> bytes:
     if kind == "JPEG":
         struct.pack_into(">HH", data, data.index(b"\xff\xc0") + 5, 60000, 60000)
     elif kind == "BMP":
-        struct.pack_into("<iiHHI", data, 18, 60000, 60000, 1, 8, 1)
+        struct.pack_into("<ii", data, 18, 60000, 60000)
     else:
         for tag in (256, 257):
             place = data.index(struct.pack("<HH", tag, 4))
