@@ -98,7 +98,8 @@ def test_rates_are_per_minute_of_the_time_that_is_known() -> None:
 
 
 def test_the_table_says_all_and_is_safe(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write(root, make())
+    now = datetime.now(UTC)
+    write(root, make(updated=now, started=now - timedelta(hours=3, minutes=4, seconds=5)))
     assert cli.main(["status", "--root", str(root)]) == 0
     out, err = capsys.readouterr()
     assert err == ""
@@ -117,7 +118,7 @@ def test_the_table_says_all_and_is_safe(root: Path, capsys: pytest.CaptureFixtur
 
 
 def test_json_is_for_programs(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write(root, make(state="paused", why="disk full"))
+    write(root, make(state="paused", why="disk full", updated=datetime.now(UTC)))
     assert cli.main(["status", "--json", "--root", str(root)]) == 0
     said = json.loads(capsys.readouterr().out)
     assert said.pop("trouble") == ""

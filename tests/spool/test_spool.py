@@ -158,7 +158,9 @@ def test_failing_again_after_a_cut_uses_the_reason_that_is_there(
 ) -> None:
     job = spool.claim(drop(tmp_path))
     with monkeypatch.context() as patch:
-        patch.setattr(spool._home, "_move_home", lambda *_: (_ for _ in ()).throw(OSError(5, "cut")))
+        patch.setattr(
+            spool._home, "_move_home", lambda *_: (_ for _ in ()).throw(OSError(5, "cut"))
+        )
         with pytest.raises(OSError, match="cut"):
             spool.fail(job, FaultCode.EMPTY, "")
     assert spool.fail(job, FaultCode.EMPTY, "") == "cam/a.jpg"
