@@ -23,5 +23,5 @@ TRANSITIONS: dict[State, frozenset[State]] = {
     State.ACTIVE: frozenset({State.PUBLISHED, State.CLAIMED, State.FAILED}),
     State.PUBLISHED: frozenset({State.DONE}),
     State.DONE: frozenset(),
-    State.FAILED: frozenset({State.SETTLING}),  # 'depthd retry' puts it back into the inbox
+    State.FAILED: frozenset({State.SETTLING}),  # somebody puts it back into the inbox
 }
