@@ -92,6 +92,10 @@ def decode(data: bytes, *, max_pixels: int, reduce_to: int | None = None) -> Pho
         size = f"{header.width} x {header.height}"
         raise PhotoError(FaultCode.TOO_MANY_PIXELS, f"{size} is more than {max_pixels} pixels")
     decoded = _FORMATS[header.format].decode(data, header, reduce_to)
+    height, width = decoded.pixels.shape[:2]
+    if reduce_to is None and (width, height) != (header.width, header.height):
+        size = f"{header.width} x {header.height} and not {width} x {height}"
+        raise PhotoError(FaultCode.DAMAGED, f"its header says {size} pixels")
     pixels = upright(decoded.pixels, header.orientation)
     turned = header.orientation >= 5
     return Photo(

@@ -100,6 +100,8 @@ def read_directory(data: bytes, at: int | None = None) -> Directory:
         if length > inline:
             total += length
             (offset,) = unpack(order + pointer, data, offset)
+        if tag in entries and tag in (_WIDTH, _HEIGHT):  # decoders differ in which one they take
+            raise PhotoError(FaultCode.DAMAGED, f"tag {tag} is given twice")
         entries[tag] = _Entry(kind, values, offset)
     if total > len(data):
         raise PhotoError(FaultCode.DAMAGED, f"a directory names {total} bytes of metadata")
