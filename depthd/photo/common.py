@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from depthd.errors import FaultCode, PhotoError
 
 # What OpenCV has to say about a file is said by PhotoError; on standard error it has no name.
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+_logging = cv2 if hasattr(cv2, "setLogLevel") else cv2.utils.logging  # OpenCV 4, and 5
+_logging.setLogLevel(0)  # silent
 
 Pixels = NDArray[np.uint8]
 
