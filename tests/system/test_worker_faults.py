@@ -79,6 +79,17 @@ def test_a_worker_that_cannot_start_fails_no_photo(
     assert not list((root / "failed").iterdir())
 
 
+def test_a_worker_that_never_becomes_ready_is_given_up(
+    root: Path, settings: tuple[str, ...]
+) -> None:
+    drop(root, "a.jpg", photo(1))
+    hang = {**SABOTAGE, "SABOTAGE_BOOT": "hang"}
+    with Daemon(root, *settings, "worker.start_timeout=500ms", environment=hang) as daemon:
+        assert daemon.exit_code() == 69
+        assert len(daemon.logged("worker.killed")) == 5
+    assert (root / "inbox/a.jpg").read_bytes() == photo(1)
+
+
 def test_weights_replaced_by_rubbish_while_running(
     root: Path, random_weights: Path, tmp_path: Path
 ) -> None:

@@ -1,6 +1,7 @@
 """Breaks the worker on purpose: on PYTHONPATH, a photo that ends in a marker does what it says.
 
-The worker hashes each photo before it decodes it; that is where the marker strikes.
+The worker hashes each photo before it decodes it; that is where the marker strikes. With
+SABOTAGE_BOOT=hang in the environment the worker never comes to life.
 """
 
 from __future__ import annotations
@@ -46,3 +47,6 @@ def _struck(data: bytes = b"", **keywords: bool) -> hashlib._Hash:
 
 
 hashlib.sha256 = _struck
+
+if os.environ.get("SABOTAGE_BOOT") == "hang" and "depthd.worker.main" in sys.orig_argv:
+    threading.Event().wait()
