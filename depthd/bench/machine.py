@@ -32,10 +32,6 @@ class Machine:
     load: float  # average of the last minute: what else was running
     versions: dict[str, str]
 
-    @property
-    def has_bf16(self) -> bool:
-        return any("bf16" in flag for flag in self.flags)
-
     @classmethod
     def here(cls) -> Machine:
         present = set(_cpu_flags())

@@ -92,7 +92,6 @@ class Blocked(Message):
     detail: str
 
 
-ToWorker = Work
 FromWorker = Annotated[
     Step | Ready | Unavailable | Published | Refused | Broken | Blocked,
     Field(discriminator="kind"),

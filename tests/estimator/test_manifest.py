@@ -15,6 +15,7 @@ import pytest
 from pydantic import ValidationError
 
 from depthd import manifest
+from depthd.names import readable
 
 SCHEMA = Path(manifest.__file__).with_name("manifest.schema.json")
 
@@ -51,7 +52,7 @@ def example(name: str = "cam1/IMG_1.jpg") -> manifest.Manifest:
         files=(
             manifest.OutputFile(
                 format="png16",
-                name=manifest.readable(name) + ".depth.png",
+                name=readable(name) + ".depth.png",
                 suffix=".depth.png",
                 sha256="c" * 64,
                 bytes=7,
