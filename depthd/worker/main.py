@@ -53,26 +53,8 @@ def main() -> int:
 
             estimator = DepthEstimator(config, report=lambda text: say(Step(text=text)))
             rehearse(estimator)
-        except DepthdError as error:
-            say(Unavailable(message=error.message, hint=error.hint, exit_code=error.exit_code))
-            return ExitCode.UNAVAILABLE
-        except MemoryError:
-            say(
-                Unavailable(
-                    message="not enough memory to load the model",
-                    hint="raise worker.max_memory or the service's memory limit",
-                    exit_code=ExitCode.UNAVAILABLE,
-                )
-            )
-            return ExitCode.UNAVAILABLE
-        except ImportError as error:
-            say(
-                Unavailable(
-                    message=f"the installation is not complete: {error}",
-                    hint="run 'pip install depthd' again in its environment",
-                    exit_code=ExitCode.UNAVAILABLE,
-                )
-            )
+        except (DepthdError, MemoryError, ImportError) as error:
+            say(_unavailable(error))
             return ExitCode.UNAVAILABLE
         outbox, *others = (config.folder(name) for name in ("outbox", "done", "failed"))
         publisher = Publisher(outbox, others, config.output.mode, instance)
@@ -105,6 +87,22 @@ def main() -> int:
                 pipeline.submit(Task.of(job, work))
         pipeline.close()
     return ExitCode.OK
+
+
+def _unavailable(error: DepthdError | MemoryError | ImportError) -> Unavailable:
+    """Why the worker can never be ready, and what to do."""
+    match error:
+        case DepthdError():
+            message, hint, code = error.message, error.hint, error.exit_code
+        case MemoryError():
+            message = "not enough memory to load the model"
+            hint = "raise worker.max_memory or the service's memory limit"
+            code = ExitCode.UNAVAILABLE
+        case ImportError():
+            message = f"the installation is not complete: {error}"
+            hint = "run 'pip install depthd' again in its environment"
+            code = ExitCode.UNAVAILABLE
+    return Unavailable(message=message, hint=hint, exit_code=code)
 
 
 def _die_with(parent: int) -> None:
