@@ -1,8 +1,9 @@
-"""Jobs through decode, infer, render and publish, overlapped in three threads.
+"""Jobs through decode, infer and publish, overlapped.
 
-While the network runs on one photo, the next is decoded and the last one encoded and written.
-Queues of one hold the look-ahead, and with it the memory, bounded. A fault in one photo is
-reported for that photo alone; the caller decides what follows from it.
+While the network runs on one photo, the next is decoded and the last two are rendered and written:
+one waits for the disk while the other is encoded. Queues of one hold the look-ahead, and with it
+the memory, bounded. A fault in one photo is reported for that photo alone; the caller decides what
+follows from it.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Queue
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import cv2
 import numpy as np
@@ -94,6 +95,27 @@ _In = TypeVar("_In", bound=_HasTask)
 _Out = TypeVar("_Out")
 
 
+@dataclass
+class _Stage(Generic[_In, _Out]):
+    """Work that a number of threads do on what comes in; None ends them all."""
+
+    name: str
+    threads: int
+    inlet: Queue[_In | None]
+    work: Callable[[_In], _Out]
+    outlet: Queue[_Out | None] | None
+    _leaving: threading.Lock = field(default_factory=threading.Lock)
+
+    def leave(self) -> None:
+        """A thread has seen None: the next one sees it too, and after the last the next stage."""
+        with self._leaving:
+            self.threads -= 1
+            if self.threads:
+                self.inlet.put(None)
+            elif self.outlet is not None:
+                self.outlet.put(None)
+
+
 class Pipeline:
     """Takes tasks, says one message about each.
 
@@ -113,12 +135,13 @@ class Pipeline:
         decoded: Queue[_Decoded | None] = Queue(1)
         inferred: Queue[_Inferred | None] = Queue(1)
         self._threads = [
-            threading.Thread(target=self._run, args=stage, name=name, daemon=True)
-            for name, stage in {
-                "decode": (self._submitted, self._decode, decoded),
-                "infer": (decoded, self._infer, inferred),
-                "publish": (inferred, self._publish, None),
-            }.items()
+            threading.Thread(target=self._run, args=[stage], name=stage.name, daemon=True)
+            for stage in (
+                _Stage("decode", 1, self._submitted, self._decode, decoded),
+                _Stage("infer", 1, decoded, self._infer, inferred),
+                _Stage("publish", 2, inferred, self._publish, None),
+            )
+            for _ in range(stage.threads)
         ]
         for thread in self._threads:
             thread.start()
@@ -133,25 +156,19 @@ class Pipeline:
         for thread in self._threads:
             thread.join()
 
-    def _run(
-        self,
-        inlet: Queue[_In | None],
-        stage: Callable[[_In], _Out],
-        outlet: Queue[_Out | None] | None,
-    ) -> None:
+    def _run(self, stage: _Stage[_In, _Out]) -> None:
         """A stage's thread: take, work, hand on; a fault ends that one photo's way."""
-        while (item := inlet.get()) is not None:
+        while (item := stage.inlet.get()) is not None:
             try:
-                result = stage(item)
+                result = stage.work(item)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is said of this photo
                 self._say(_account(item.task, error))
             else:
-                if outlet is not None:
-                    outlet.put(result)
+                if stage.outlet is not None:
+                    stage.outlet.put(result)
                 del result
             del item  # not to be kept while waiting for the next
-        if outlet is not None:
-            outlet.put(None)
+        stage.leave()
 
     # stages -----------------------------------------------------------------------------------
 
