@@ -228,9 +228,12 @@ def _thumbnail(photo: Photo) -> NDArray[np.uint8]:
 
 
 def describe(depth: NDArray[np.float32], raw: NDArray[np.float32]) -> manifest.Depth:
-    """Exact minimum and maximum; percentiles of the raw output, which costs no second sort."""
+    """Exact minimum and maximum; percentiles of the network's own output, which is smaller."""
     low, high, _, _ = cv2.minMaxLoc(depth)
-    values = np.clip(np.percentile(raw, PERCENTILES), low, high)
+    # A whole sort uses the processor's vectors; np.percentile takes four times as long.
+    ranked = np.sort(raw, axis=None)
+    ranks = np.rint(np.array(PERCENTILES) / 100 * (ranked.size - 1)).astype(int)
+    values = np.clip(ranked[ranks], low, high)
     return manifest.Depth(
         width=depth.shape[1],
         height=depth.shape[0],

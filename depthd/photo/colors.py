@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Literal
 
 import cv2
@@ -18,8 +19,9 @@ _OPENCV = {
 _BLOCK = 2**17  # values scaled at a time, so that all passes stay in the cache
 
 
+@cache
 def palette(name: Colormap) -> NDArray[np.uint8]:
-    """(256, 3) RGB; index 255 is nearest."""
+    """(256, 3) RGB; index 255 is nearest. Not to be written to."""
     ramp = np.arange(256, dtype=np.uint8)[:, None]  # 2-D: OpenCV 4 and 5 differ in 1-D
     if name == "gray":
         return np.repeat(ramp, 3, axis=1)

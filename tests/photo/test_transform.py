@@ -42,7 +42,7 @@ def test_extreme_shapes_keep_a_network_size(shape: tuple[int, int]) -> None:
     assert min(width, height) in (32, 256)
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", [*SHAPES, (1500, 2000), (2400, 1000)])
 def test_preprocess_is_upstreams(shape: tuple[int, int]) -> None:
     pixels = np.asarray(photograph("temple.jpg").resize(shape))
     sample = {"image": pixels / 255.0}
