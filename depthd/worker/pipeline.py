@@ -131,6 +131,8 @@ class Pipeline:
         self._estimator = estimator
         self._publisher = publisher
         self._say = say
+        # The stages keep the processors busy; OpenCV's own threads would only wait for each other.
+        cv2.setNumThreads(1)
         self._submitted: Queue[_Submitted | None] = Queue()
         decoded: Queue[_Decoded | None] = Queue(1)
         inferred: Queue[_Inferred | None] = Queue(1)
