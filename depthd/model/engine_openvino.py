@@ -5,6 +5,9 @@ Knows OpenVINO; finding and converting the network is `prepare`'s.
 
 from __future__ import annotations
 
+import ctypes
+import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _DEVICE = "CPU"
+_MADV_DONTNEED = 4
 
 
 class OpenVinoEngine:
@@ -51,6 +55,8 @@ class OpenVinoEngine:
             # service may not call sched_setaffinity.
             "ENABLE_CPU_PINNING": False,
         }
+        self._weights = os.path.realpath(network.with_suffix(".bin"))
+        self._seen: set[tuple[int, ...]] = set()
         try:
             compiled = core.compile_model(network, _DEVICE, options)
             self._request = compiled.create_infer_request()
@@ -71,7 +77,26 @@ class OpenVinoEngine:
     def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         self._request.infer([batch], share_inputs=True)
         depth: NDArray[np.float32] = self._request.get_output_tensor().data[0].copy()
+        if batch.shape not in self._seen:
+            self._seen.add(batch.shape)
+            _leave_memory(self._weights)
         return depth
+
+
+def _leave_memory(file: str) -> None:
+    """Unmap the pages of the network's file: OpenVINO has its own copy in another layout.
+
+    It maps the file for good, and reads all of it again for each new shape. Saves 60 MB with
+    midas_small.
+    """
+    libc = ctypes.CDLL(None)
+    libc.madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+    with suppress(OSError), open("/proc/self/maps", encoding="utf-8", errors="replace") as maps:
+        for line in maps:
+            place, rights, *_ = line.split(" ", 2)
+            if line.rstrip("\n").endswith(file) and "w" not in rights:
+                start, end = (int(address, 16) for address in place.split("-"))
+                libc.madvise(start, end - start, _MADV_DONTNEED)
 
 
 def _precisions(core: openvino.Core) -> set[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -63,6 +64,20 @@ print(json.dumps([name for name in ("torch", "timm", "torchvision", "cv2") if na
     command = [sys.executable, "-c", code, str(prepared_state), str(random_weights)]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     assert json.loads(run.stdout) == []  # and nothing was reported: no conversion
+
+
+def test_the_networks_file_is_not_kept_in_memory(
+    prepared_state: Path, random_weights: Path
+) -> None:
+    engine = opened(prepared_state, random_weights)
+    for height in (192, 96):  # the second one makes OpenVINO read it again
+        engine.infer(noise(height, 256))
+        mappings = re.split(
+            r"^(?=[0-9a-f]+-)", Path("/proc/self/smaps").read_text(), flags=re.MULTILINE
+        )
+        (mapping,) = (text for text in mappings if str(prepared_state / "models") in text)
+        size, resident = re.findall(r"^(?:Size|Rss): +(\d+) kB", mapping, re.MULTILINE)
+        assert int(resident) < int(size) / 10  # each inference reads a few small weights
 
 
 @pytest.mark.skipif(not HAS_BF16, reason="this processor has no bf16")
