@@ -12,7 +12,7 @@ import os
 import shutil
 import stat
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _RENAME_NOREPLACE = 1
@@ -242,6 +242,16 @@ def write_new(
     if _sync_file_range is not None:
         _sync_file_range(handle, 0, 0, _SYNC_FILE_RANGE_WRITE)
     return handle
+
+
+def leave_cache(handle: int) -> None:
+    """Free the memory in which the system keeps a file's data, once they are on the disk.
+
+    A stream of large files that nobody reads soon otherwise fills all memory. On a virtual
+    machine, where new memory is dear, it also takes a quarter of a 12-megapixel photo's time.
+    """
+    with suppress(OSError):  # advice, which a file system need not take
+        os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def write_all(handle: int, data: bytes | memoryview) -> None:

@@ -23,6 +23,7 @@ from depthd.names import candidates, readable, split
 
 STAGING = ".depthd"
 _MANIFEST = ".json"
+_LARGE = 8 << 20  # bytes
 _NO_FILE = frozenset({errno.ELOOP, errno.EINVAL, errno.ENXIO})  # a symlink, folder, FIFO, socket
 
 
@@ -165,6 +166,8 @@ class Publisher:
         files.write_durably(job_id + _MANIFEST, [manifest], staging, mode=self._mode, group=group)
         for each in staged:
             os.fsync(each.handle)
+            if each.file.bytes >= _LARGE:
+                files.leave_cache(each.handle)
         linked = []
         try:
             for suffix in (*(file.suffix for file in listed), _MANIFEST):

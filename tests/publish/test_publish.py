@@ -69,6 +69,16 @@ def hidden(outbox: Path) -> list[str]:
     return sorted(os.listdir(staging)) if staging.exists() else []
 
 
+def test_only_large_results_leave_the_systems_memory(
+    publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    advised = []
+    monkeypatch.setattr(os, "posix_fadvise", lambda handle, *_: advised.append(os.fstat(handle)))
+    large = Text("npy", ".depth.npy", (b"header", bytes(8 << 20)))
+    publisher.publish(JOB, "a.jpg", STAMP, [HEATMAP, large], manifest)
+    assert [about.st_size for about in advised] == [(8 << 20) + 6]
+
+
 def test_a_set_appears_whole_with_its_manifest(
     publisher: Publisher, folders: tuple[Path, Path, Path]
 ) -> None:
