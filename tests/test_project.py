@@ -55,6 +55,15 @@ def test_the_supervisor_imports_nothing_heavy_and_stays_small() -> None:
     assert int(kilobytes) < 80_000
 
 
+def test_the_worker_imports_nothing_of_the_supervisors() -> None:
+    code = (
+        "import sys, depthd.worker.main, depthd.worker.pipeline, depthd.model.engine_openvino\n"
+        "print(' '.join({name.partition('.')[0] for name in sys.modules}))"
+    )
+    modules = set(run(sys.executable, "-c", code).split())
+    assert not {"structlog", "watchdog", "click", "rich", "torch", "timm"} & modules
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")

@@ -14,11 +14,11 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from depthd import files
 from depthd.config import Config
 from depthd.errors import ConfigurationError, FaultCode, OutputError
-from depthd.intake import Candidate
 from depthd.names import split, timestamp
 from depthd.spool import ownership
 from depthd.spool.home import GONE, Home, rename_to_first_free
@@ -30,6 +30,9 @@ from depthd.spool.jobs import (
     remove_folder,
     write_record,
 )
+
+if TYPE_CHECKING:  # the worker reads jobs; it has no use for watchers and logs
+    from depthd.intake import Candidate
 
 _LOCK = ".lock"
 # The photo's folder does not give it away, or it lies on a disk of its own.
