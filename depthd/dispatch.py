@@ -37,7 +37,7 @@ from depthd.worker.messages import (
     Work,
 )
 
-LOOK_AHEAD = 6  # one decoding, one in the network, two being written, two on their way
+LOOK_AHEAD = 7  # one decoding, two in the network, two being written, two on their way
 _FIRST_RESTART_DELAY = 0.25
 _LONGEST_RESTART_DELAY = 30.0
 _FAILED_STARTS = 5

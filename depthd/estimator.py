@@ -85,6 +85,7 @@ class DepthEstimator:
         state: folder for weights and converted models; by default that of `config`, and without
             a `config` one in the user's cache.
         report: called with what is being done (finding, downloading, converting).
+        is_busy: serve several photos at once from the beginning, each of them later.
 
     Raises:
         UnavailableError: weights or engine cannot be had.
@@ -96,6 +97,7 @@ class DepthEstimator:
         *,
         state: Path | None = None,
         report: Callable[[str], None] = _silent,
+        is_busy: bool = False,
     ) -> None:
         if state is None:
             state = config.folder("state") if config else user_cache() / "depthd"
@@ -103,7 +105,9 @@ class DepthEstimator:
         if self.config.model.threads:
             cv2.setNumThreads(self.config.model.threads)
         self.weights = find_weights(self.config.model, state, report=report)
-        self.engine = open_engine(self.config.model, self.weights, state, report=report)
+        self.engine = open_engine(
+            self.config.model, self.weights, state, report=report, is_busy=is_busy
+        )
         self._process = os.getpid()
 
     def estimate(self, photo: str | Path | bytes | NDArray[np.uint8]) -> Estimate:

@@ -36,7 +36,7 @@ def process(photos: list[Photo], config: Config, state: Path, folder: Path) -> E
     Raises:
         DepthdError: no model can be had, or the folder cannot be written.
     """
-    estimator = DepthEstimator(config, state=state, report=report)
+    estimator = DepthEstimator(config, state=state, report=report, is_busy=len(photos) > 1)
     instance = secrets.token_hex(4)
     publisher = Publisher(folder, (), config.output.mode, instance)
     messages: SimpleQueue[Message] = SimpleQueue()

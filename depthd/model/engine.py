@@ -25,7 +25,7 @@ class EngineDescription:
     Attributes:
         engine: `torch` or `openvino`.
         precision: the arithmetic it really uses, `f32` or `bf16`.
-        threads: how many threads one inference uses.
+        threads: how many threads its inferences use, all lanes together.
         device: the processor's name, as far as it is known.
     """
 
@@ -37,10 +37,19 @@ class EngineDescription:
 
 
 class Engine(Protocol):
-    """A loaded network. One inference at a time; use it from one thread at a time."""
+    """A loaded network, for as many threads at once as it has lanes.
+
+    Attributes:
+        lanes: how many inferences may run at once, each on its share of the processors.
+        most_lanes: how many it can be given.
+    """
 
     @property
     def description(self) -> EngineDescription: ...
+    @property
+    def lanes(self) -> int: ...
+    @property
+    def most_lanes(self) -> int: ...
 
     def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Relative inverse depth of one prepared photo.
@@ -50,13 +59,27 @@ class Engine(Protocol):
                 deviation; h and w are multiples of 32.
 
         Returns:
-            (h, w) float32, at least 0, larger is nearer; an array of the caller's own.
+            (h, w) float32, at least 0, larger is nearer; an array of the caller's own, the same
+            to the last bit in any number of lanes.
+        """
+        ...
+
+    def arrange(self, lanes: int) -> None:
+        """Change the number of lanes, while no inference runs; takes half a second.
+
+        Raises:
+            UnavailableError: it cannot be had, for lack of memory say; nothing has changed.
         """
         ...
 
 
 def open_engine(
-    config: Model, weights: Weights, state: Path, *, report: Callable[[str], None]
+    config: Model,
+    weights: Weights,
+    state: Path,
+    *,
+    report: Callable[[str], None],
+    is_busy: bool = False,
 ) -> Engine:
     """Load the network into the configured engine; it has run once when this returns.
 
@@ -65,6 +88,7 @@ def open_engine(
         weights: from `find_weights`.
         state: the folder state/; OpenVINO's form of the network is kept in state/models/.
         report: told in words about slow steps.
+        is_busy: begin with as many lanes as there can be, not with one.
 
     Raises:
         UnavailableError: the engine is not installed, the processor lacks the precision, or the
@@ -83,7 +107,7 @@ def open_engine(
     from depthd.model.engine_openvino import OpenVinoEngine  # noqa: PLC0415 - a heavy import
     from depthd.model.prepare import prepare  # noqa: PLC0415 - not needed for torch
 
-    return OpenVinoEngine(config, prepare(weights, state, report=report))
+    return OpenVinoEngine(config, prepare(weights, state, report=report), is_busy=is_busy)
 
 
 def processor_name() -> str:

@@ -9,6 +9,7 @@ import ctypes
 import os
 from contextlib import suppress
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _DEVICE = "CPU"
 _MADV_DONTNEED = 4
+_MOST_LANES = 2  # the pipeline's other stages do not fill more
 
 
 class OpenVinoEngine:
@@ -32,9 +34,10 @@ class OpenVinoEngine:
     Args:
         config: the section `model`.
         network: `model.xml`, from `prepare`.
+        is_busy: begin with `most_lanes`.
     """
 
-    def __init__(self, config: Model, network: Path) -> None:
+    def __init__(self, config: Model, network: Path, *, is_busy: bool = False) -> None:
         """Compile the network and run it once.
 
         Raises:
@@ -46,26 +49,6 @@ class OpenVinoEngine:
                 f"this processor has no {config.precision}", "set model.precision: f32"
             )
         threads = config.threads or usable_cpus()
-        options = {
-            # OpenVINO's own default is bf16 where the processor has it: other numbers.
-            "INFERENCE_PRECISION_HINT": config.precision,
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_NUM_THREADS": threads,
-            # Pinned threads would fight with those that decode and encode, and a hardened
-            # service may not call sched_setaffinity.
-            "ENABLE_CPU_PINNING": False,
-        }
-        self._weights = os.path.realpath(network.with_suffix(".bin"))
-        self._seen: set[tuple[int, ...]] = set()
-        try:
-            compiled = core.compile_model(network, _DEVICE, options)
-            self._request = compiled.create_infer_request()
-            self.infer(np.zeros((1, 3, 192, 256), np.float32))
-        except RuntimeError as error:
-            raise UnavailableError(
-                f"OpenVINO cannot load {network}: {str(error).splitlines()[-1]}",
-                "delete its folder, or set model.engine: torch",
-            ) from error
         self.description = EngineDescription(
             "openvino",
             openvino.__version__,
@@ -73,10 +56,53 @@ class OpenVinoEngine:
             threads,
             core.get_property(_DEVICE, "FULL_DEVICE_NAME"),
         )
+        self.lanes = 0
+        self.most_lanes = min(threads, _MOST_LANES)
+        self._core = core
+        self._network = network
+        self._weights = os.path.realpath(network.with_suffix(".bin"))
+        self._seen: set[tuple[int, ...]] = set()
+        self._free: SimpleQueue[openvino.InferRequest]
+        self.arrange(self.most_lanes if is_busy else 1)
+
+    def arrange(self, lanes: int) -> None:
+        """See `Engine`; between two numbers of lanes the memory holds both."""
+        if lanes == self.lanes:
+            return
+        options = {
+            # OpenVINO's own default is bf16 where the processor has it: other numbers.
+            "INFERENCE_PRECISION_HINT": self.description.precision,
+            "NUM_STREAMS": lanes,
+            "INFERENCE_NUM_THREADS": self.description.threads,
+            # Pinned threads would fight with those that decode and encode, and a hardened
+            # service may not call sched_setaffinity.
+            "ENABLE_CPU_PINNING": False,
+        }
+        free: SimpleQueue[openvino.InferRequest] = SimpleQueue()
+        try:
+            compiled = self._core.compile_model(self._network, _DEVICE, options)
+            requests = [compiled.create_infer_request() for _ in range(lanes)]
+            for request in requests:
+                request.start_async([np.zeros((1, 3, 192, 256), np.float32)])
+            for request in requests:
+                request.wait()
+                free.put(request)
+        except RuntimeError as error:
+            raise UnavailableError(
+                f"OpenVINO cannot load {self._network}: {str(error).splitlines()[-1]}",
+                "delete its folder, or set model.engine: torch",
+            ) from error
+        self._free, self.lanes = free, lanes
+        self._seen.clear()
+        _leave_memory(self._weights)
 
     def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        self._request.infer([batch], share_inputs=True)
-        depth: NDArray[np.float32] = self._request.get_output_tensor().data[0].copy()
+        request = self._free.get()
+        try:
+            request.infer([batch], share_inputs=True)
+            depth: NDArray[np.float32] = request.get_output_tensor().data[0].copy()
+        finally:
+            self._free.put(request)
         if batch.shape not in self._seen:
             self._seen.add(batch.shape)
             _leave_memory(self._weights)

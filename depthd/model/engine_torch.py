@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 
 class TorchEngine:
-    """See `Engine`. The thread count is torch's, and so holds for the whole process."""
+    """See `Engine`. One lane: the thread count is torch's, and so holds for the whole process."""
+
+    lanes = most_lanes = 1
 
     def __init__(self, config: Model, weights: Weights) -> None:
         """Load the network.
@@ -48,3 +50,6 @@ class TorchEngine:
         with torch.inference_mode():
             depth: NDArray[np.float32] = self._network(photos)[0].numpy()
         return depth
+
+    def arrange(self, lanes: int) -> None:
+        """There is nothing to choose from."""

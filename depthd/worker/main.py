@@ -51,7 +51,9 @@ def main() -> int:
             from depthd.estimator import DepthEstimator  # noqa: PLC0415
             from depthd.worker.pipeline import Pipeline, Task, rehearse  # noqa: PLC0415
 
-            estimator = DepthEstimator(config, report=lambda text: say(Step(text=text)))
+            estimator = DepthEstimator(
+                config, report=lambda text: say(Step(text=text)), is_busy=True
+            )
             rehearse(estimator)
         except (DepthdError, MemoryError, ImportError) as error:
             say(_unavailable(error))

@@ -1,9 +1,9 @@
 """Jobs through decode, infer and publish, overlapped.
 
-While the network runs on one photo, the next is decoded and the last two are rendered and written:
-one waits for the disk while the other is encoded. Queues of one hold the look-ahead, and with it
-the memory, bounded. A fault in one photo is reported for that photo alone; the caller decides what
-follows from it.
+While the network runs on one photo, or on two (see `lanes`), the next is decoded and the last two
+are rendered and written: one waits for the disk while the other is encoded. Queues of one hold the
+look-ahead, and with it the memory, bounded. A fault in one photo is reported for that photo alone;
+the caller decides what follows from it.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from depthd.photo.render import Rendered, render
 from depthd.publish import NamesTaken, PublishedFile, Publisher
 from depthd.spool import NO_PLACE, Job, original_path
 from depthd.status import moment
+from depthd.worker.lanes import Lanes
 from depthd.worker.messages import Blocked, Broken, Message, Published, Refused
 
 _DISK_TROUBLE = frozenset({errno.EIO, errno.EBADMSG, errno.EUCLEAN})
@@ -133,6 +134,7 @@ class Pipeline:
         self._say = say
         # The stages keep the processors busy; OpenCV's own threads would only wait for each other.
         cv2.setNumThreads(1)
+        self._lanes = Lanes(estimator.engine)
         self._submitted: Queue[_Submitted | None] = Queue()
         decoded: Queue[_Decoded | None] = Queue(1)
         inferred: Queue[_Inferred | None] = Queue(1)
@@ -140,7 +142,7 @@ class Pipeline:
             threading.Thread(target=self._run, args=[stage], name=stage.name, daemon=True)
             for stage in (
                 _Stage("decode", 1, self._submitted, self._decode, decoded),
-                _Stage("infer", 1, decoded, self._infer, inferred),
+                _Stage("infer", estimator.engine.most_lanes, decoded, self._infer, inferred),
                 _Stage("publish", 2, inferred, self._publish, None),
             )
             for _ in range(stage.threads)
@@ -157,6 +159,7 @@ class Pipeline:
         self._submitted.put(None)
         for thread in self._threads:
             thread.join()
+        self._lanes.close()
 
     def _run(self, stage: _Stage[_In, _Out]) -> None:
         """A stage's thread: take, work, hand on; a fault ends that one photo's way."""
@@ -185,8 +188,9 @@ class Pipeline:
         return _Decoded(task, started, source, self._estimator.prepare(data), read)
 
     def _infer(self, decoded: _Decoded) -> _Inferred:
-        clock = time.perf_counter()
-        raw = self._estimator.infer(decoded.prepared)
+        with self._lanes.enter():
+            clock = time.perf_counter()
+            raw = self._estimator.infer(decoded.prepared)
         return _Inferred(decoded.task, decoded, raw, _since(clock))
 
     def _publish(self, inferred: _Inferred) -> None:

@@ -130,6 +130,7 @@ def _replace_network() -> None:
 
     class Blur:
         description = EngineDescription("blur", "1", "f32", 1, "")
+        lanes = most_lanes = 1
 
         def infer(self, batch: Any) -> Any:
             return np.ascontiguousarray(cv2.blur(batch[0].mean(0), (9, 9)) + 3)

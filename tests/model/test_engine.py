@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,32 @@ print(json.dumps([name for name in ("torch", "timm", "torchvision", "cv2") if na
     command = [sys.executable, "-c", code, str(prepared_state), str(random_weights)]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     assert json.loads(run.stdout) == []  # and nothing was reported: no conversion
+
+
+@pytest.mark.skipif(CPUS < 2, reason="one processor has one lane")
+def test_lanes_side_by_side_give_the_same_bits(prepared_state: Path, random_weights: Path) -> None:
+    engine = opened(prepared_state, random_weights)
+    photos = [noise(192, 256), -noise(256, 160)]
+    alone = [engine.infer(photo) for photo in photos]
+    assert (engine.lanes, engine.most_lanes) == (1, 2)
+    engine.arrange(2)
+    with ThreadPoolExecutor(2) as threads:
+        together = list(threads.map(engine.infer, 4 * photos))
+    assert all(np.array_equal(a, b) for a, b in zip(4 * alone, together, strict=True))
+
+
+@pytest.mark.skipif(CPUS < 2, reason="one processor has one lane")
+def test_an_arrangement_that_cannot_be_had_changes_nothing(
+    prepared_state: Path, random_weights: Path
+) -> None:
+    engine = opened(prepared_state, random_weights)
+    expected = engine.infer(noise(64, 64))
+    (network,) = (prepared_state / "models").glob("*/model.xml")
+    network.rename(network.with_suffix(".away"))
+    with pytest.raises(UnavailableError):
+        engine.arrange(2)
+    assert engine.lanes == 1
+    assert np.array_equal(engine.infer(noise(64, 64)), expected)
 
 
 def test_the_networks_file_is_not_kept_in_memory(
