@@ -8,7 +8,8 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from depthd.training.train import SPEC, Plan, Training, train, untrained
 
 PACKAGE = Path(__file__).parents[1] / "model"
 BATCH = 12
+SAY_EVERY = 50  # steps or scenes
 console = Console(stderr=True)
 
 Figures = dict[str, dict[str, Score]]
@@ -43,9 +45,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("photos", nargs="*", type=Path, help="photos for the contact sheet")
     parser.add_argument("--data", type=Path, default=Path("training-data"), help="working folder")
-    parser.add_argument("--scenes", type=int, default=1200, help="scenes to render, 3 views each")
+    parser.add_argument("--scenes", type=int, default=610, help="scenes to render, 3 views each")
     parser.add_argument("--frames", type=int, default=30, help="game frames a level")
-    parser.add_argument("--steps", type=int, default=4000, help=f"batches of {BATCH} photos")
+    parser.add_argument("--steps", type=int, default=4500, help=f"batches of {BATCH} photos")
     parser.add_argument(
         "--rgbd",
         type=Path,
@@ -66,27 +68,35 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def progress() -> Progress:
-    """A bar with what is done, what is left, and one free field."""
-    return Progress(
+@contextmanager
+def progress(title: str, total: int | None) -> Iterator[Callable[[int, str], None]]:
+    """Shows what is done of a total, with a note: a bar on a terminal, else a line now and then."""
+    bars = Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"), console=console,
+        TextColumn("{task.fields[note]}"), console=console, disable=not console.is_terminal,
     )  # fmt: skip
+    task = bars.add_task(title, total=total, note="")
+    said = 0
+
+    def tell(done: int, note: str = "") -> None:
+        nonlocal said
+        bars.update(task, completed=done, note=note)
+        if not console.is_terminal and (done - said >= SAY_EVERY or said < done == total):
+            said = done
+            console.print(f"{title}: {done} of {total} {note}")
+
+    with bars:
+        yield tell
 
 
 def make_data(options: argparse.Namespace) -> list[Source]:
     """Everything that can be made without photos of one's own."""
     data: Path = options.data
-    with progress() as bars:
-        task = bars.add_task("scenes", total=options.scenes, note="")
+    with progress("scenes", options.scenes) as tell:
         looks = sources.assets(data / "assets")
-        sources.scenes(
-            data / "scenes", looks, options.scenes,
-            lambda done, total: bars.update(task, completed=done, total=total),
-        )  # fmt: skip
-        task = bars.add_task("game frames", total=None, note="")
-        frames = doom.make(data / "frames", options.frames)
-        bars.update(task, completed=frames, total=frames)
+        sources.scenes(data / "scenes", looks, options.scenes, lambda done: tell(done, ""))
+    console.print("game frames")
+    doom.make(data / "frames", options.frames)
     return [Source("scenes", data / "scenes", 0.9), Source("frames", data / "frames", 0.1)]
 
 
@@ -95,14 +105,13 @@ def learn(
 ) -> MidasNet:
     """Train with a progress bar; goes on from `file` where it exists."""
     training = Training(network, Pool(parts, BATCH), Plan(steps), len(os.sched_getaffinity(0)))
-    with progress() as bars:
-        task = bars.add_task(title, total=steps, note="")
-        smooth = [0.0]
+    with progress(title, steps) as tell:
+        smooth = 0.0
 
         def report(step: int, error: float, speed: float) -> None:
-            smooth[0] = error if smooth[0] == 0 else 0.98 * smooth[0] + 0.02 * error
-            note = f"loss {smooth[0]:.3f}, {speed * BATCH:.1f} photos/s"
-            bars.update(task, completed=step + 1, note=note)
+            nonlocal smooth
+            smooth = error if smooth == 0 else 0.98 * smooth + 0.02 * error
+            tell(step + 1, f"loss {smooth:.3f}, {speed * BATCH:.1f} photos/s")
 
         return train(training, file, report)
 
@@ -125,7 +134,7 @@ def figures(network: MidasNet, folders: Sequence[Path], cache: Path | None = Non
 
 def load(file: Path) -> MidasNet:
     """The network with the weights of a file that this command wrote."""
-    network = MidasNet(SPEC.backbone, SPEC.features, SPEC.expand)
+    network = MidasNet.of(SPEC)
     tensors = safetensors.torch.load_file(file)
     network.load_state_dict(
         {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}

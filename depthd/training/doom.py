@@ -6,6 +6,7 @@ looks around; the depth buffer has 8 bits, 255 means "far or sky" and is left ou
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,6 +38,7 @@ def frames(per_level: int) -> Iterator[tuple[str, NDArray[np.uint8], NDArray[np.
     for number, (wad, level) in enumerate(LEVELS):
         game = vizdoom.DoomGame()
         game.set_doom_game_path(str(home / wad))
+        game.set_doom_config_path(os.devnull)  # else it leaves one where it was started
         game.set_doom_map(level)
         game.set_screen_resolution(vizdoom.ScreenResolution.RES_320X240)
         game.set_screen_format(vizdoom.ScreenFormat.BGR24)

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from depthd.training import pairs
 
-Report = Callable[[int, int], None]
+Report = Callable[[int], None]
 TEXTURES = ("brick.png", "grass.png", "gravel.png")
 PICTURES = ("coins.png", "moon.png", "page.png", "text.png", "ihc.png")
 # Offset of the two principal points of the motorcycle pair, in pixels of this size: what has to
@@ -71,7 +71,7 @@ def scenes(folder: Path, looks: Path, count: int, report: Report) -> None:
         return sum(1 for file in folder.glob("*.made") if int(file.stem) < count)
 
     if made() >= count:
-        report(count, count)
+        report(count)
         return
     cores = len(os.sched_getaffinity(0))
     with (folder / "render.log").open("ab") as log:
@@ -95,13 +95,13 @@ def scenes(folder: Path, looks: Path, count: int, report: Report) -> None:
         ]
         try:
             while any(child.poll() is None for child in children):
-                report(made(), count)
+                report(made())
                 time.sleep(1)
         finally:
             for child in children:
                 child.terminate()
                 child.wait()
-    report(made(), count)
+    report(made())
     if made() < count:
         raise RuntimeError(
             f"only {made()} of {count} scenes were rendered: see {folder}/render.log"
