@@ -23,7 +23,7 @@ def random_network(model: str = "midas_small", seed: int = SEED) -> MidasNet:
     """
     spec = MODELS[model]
     generator = torch.Generator().manual_seed(seed)
-    network = MidasNet(spec.backbone, spec.features, spec.expand)
+    network = MidasNet.of(spec)
     for name, value in network.state_dict().items():
         noise = torch.randn(value.shape, generator=generator)
         if value.dim() == 4:

@@ -10,7 +10,7 @@ class ModelSpec:
     """One network and where its published weights come from.
 
     Attributes:
-        backbone, features, expand: arguments of `MidasNet`.
+        backbone, features, expand, plane: arguments of `MidasNet`.
         url: official download; empty where the weights ship in the package.
         sha256_prefix: how the SHA-256 of the published file begins, in hexadecimal.
         bytes: size of the published file as far as it is known, for people and progress only.
@@ -23,6 +23,7 @@ class ModelSpec:
     backbone: str
     features: int
     expand: bool
+    plane: bool
     url: str
     sha256_prefix: str
     bytes: int
@@ -38,6 +39,7 @@ MODELS: dict[str, ModelSpec] = {
             backbone="tf_efficientnet_lite3",
             features=64,
             expand=True,
+            plane=False,
             url="https://github.com/isl-org/MiDaS/releases/download/v2_1/midas_v21_small_256.pt",
             sha256_prefix="70d6b9c8",
             bytes=85_800_000,  # published as 81.8 MiB
@@ -48,6 +50,7 @@ MODELS: dict[str, ModelSpec] = {
             backbone="tf_efficientnet_lite0",
             features=48,
             expand=False,
+            plane=True,
             url="",
             sha256_prefix="",
             bytes=0,

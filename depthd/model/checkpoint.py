@@ -36,7 +36,7 @@ def load_network(spec: ModelSpec, path: Path, sha256: str) -> MidasNet:
     if hashlib.sha256(content).hexdigest() != sha256:
         raise UnavailableError(f"{path} has changed since it was checked", "try again")
     tensors = _tensors(content, path)
-    network = MidasNet(spec.backbone, spec.features, spec.expand)
+    network = MidasNet.of(spec)
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:  # lists every key; the first lines say enough

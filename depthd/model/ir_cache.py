@@ -16,7 +16,7 @@ from tempfile import mkdtemp
 from depthd.model.storage import publish, sha256_file
 from depthd.model.weights import Weights
 
-CONVERTER_VERSION = 1  # raise it whenever network.py or convert.py change what comes out
+CONVERTER_VERSION = 2  # raise it whenever network.py or convert.py change what comes out
 MODEL_FILE = "model.xml"
 _FILES = (MODEL_FILE, "model.bin")
 _MANIFEST = "manifest.json"

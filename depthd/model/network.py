@@ -9,12 +9,14 @@ Cross-dataset Transfer", TPAMI 2022.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import timm
 from timm.layers.conv2d_same import Conv2dSame
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, pad, relu
+from torch.nn.functional import adaptive_avg_pool2d, interpolate, pad, pixel_shuffle, relu
+
+from depthd.model.catalogue import ModelSpec
 
 
 class MidasNet(nn.Module):
@@ -24,9 +26,10 @@ class MidasNet(nn.Module):
         backbone: a timm EfficientNet-Lite, such as `tf_efficientnet_lite3`.
         features: channels of the decoder at 1/4.
         expand: double the decoder's channels at each coarser scale, as MiDaS_small does.
+        plane: predict a slanted plane besides; the rest is what stands out of it.
     """
 
-    def __init__(self, backbone: str, features: int, expand: bool) -> None:
+    def __init__(self, backbone: str, features: int, *, expand: bool, plane: bool) -> None:
         super().__init__()
         encoder: Any = timm.create_model(backbone, pretrained=False)
         _fix_padding(encoder)
@@ -43,7 +46,12 @@ class MidasNet(nn.Module):
             }
         )
         taps = [encoder.feature_info[index]["num_chs"] for index in (1, 2, 3, 4)]
-        self.scratch = _Decoder(taps, features, expand=expand)
+        self.scratch = _Decoder(taps, features, expand=expand, plane=plane)
+
+    @classmethod
+    def of(cls, spec: ModelSpec) -> Self:
+        """The network of the catalogue's entry, its weights still by chance."""
+        return cls(spec.backbone, spec.features, expand=spec.expand, plane=spec.plane)
 
     def forward(self, photos: Tensor) -> Tensor:
         """Relative inverse depth of photos.
@@ -91,7 +99,7 @@ class _EvenSameConv(nn.Conv2d):
 
 
 class _Decoder(nn.Module):
-    def __init__(self, taps: list[int], features: int, *, expand: bool) -> None:
+    def __init__(self, taps: list[int], features: int, *, expand: bool, plane: bool) -> None:
         super().__init__()
         widths = [features * 2**level if expand else features for level in range(4)]
         self.layer1_rn = nn.Conv2d(taps[0], widths[0], 3, padding=1, bias=False)
@@ -110,14 +118,41 @@ class _Decoder(nn.Module):
             nn.Conv2d(32, 1, 1),
             nn.ReLU(),
         )
+        self.plane = _Plane(taps[3]) if plane else None
 
     def forward(self, tap1: Tensor, tap2: Tensor, tap3: Tensor, tap4: Tensor) -> Tensor:
         path = self.refinenet4(self.layer4_rn(tap4))
         path = self.refinenet3(path, self.layer3_rn(tap3))
         path = self.refinenet2(path, self.layer2_rn(tap2))
         path = self.refinenet1(path, self.layer1_rn(tap1))
-        depth: Tensor = self.output_conv(path).squeeze(1)
-        return depth
+        if self.plane is None:
+            depth: Tensor = self.output_conv(path)
+        else:
+            relief = self.output_conv[:-1](path)
+            plane = interpolate(
+                self.plane(tap4), relief.shape[2:], mode="bilinear", align_corners=True
+            )
+            depth = self.output_conv[-1](plane + relief)
+        return depth.squeeze(1)
+
+
+class _Plane(nn.Module):
+    """Inverse depth at the photo's four corners, seen from far back: floors, tables, walls.
+
+    A plane in space has an inverse depth that is linear across the picture. Stated by four
+    numbers it stays straight, which sums of local features do not.
+    """
+
+    def __init__(self, taps: int, width: int = 64) -> None:
+        super().__init__()
+        self.reduce = nn.Conv2d(taps, width, 1)
+        self.join = nn.Conv2d(width, width, 3)  # sees 3 x 3 cells of the photo at once
+        self.corners = nn.Conv2d(width, 4, 1)
+
+    def forward(self, tap: Tensor) -> Tensor:
+        """(N, 1, 2, 2) from the encoder's last tap."""
+        cells = adaptive_avg_pool2d(relu(self.reduce(tap)), 3)
+        return pixel_shuffle(self.corners(relu(self.join(cells))), 2)
 
 
 class _Fusion(nn.Module):

@@ -29,6 +29,8 @@ def invariant_error(predicted: Tensor, truth: Tensor, known: Tensor, trim: Tenso
     """
     errors = (predicted - truth).abs().masked_fill(~known, 0.0).flatten(1)
     count = known.flatten(1).sum(dim=1).clamp_min(1)
+    if not trim.any():
+        return (errors.sum(dim=1) / count).mean()
     order = errors.detach().argsort(dim=1, descending=True).argsort(dim=1)
     keep = order >= (trim * count)[:, None]
     return ((errors * keep).sum(dim=1) / count).mean()

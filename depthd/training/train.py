@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ class Plan:
     rate: float = 1e-3
     warm_up: int = 60
     small: float = 0.5
-    cool_down: float = 0.3
+    cool_down: float = 0.5
     average: float = 0.99
     save_every: int = 100
 
@@ -60,7 +60,7 @@ def untrained(backbone: Path | None) -> MidasNet:
         ValueError: the file holds another network.
     """
     torch.manual_seed(1)
-    network = MidasNet(SPEC.backbone, SPEC.features, SPEC.expand)
+    network = MidasNet.of(SPEC)
     if backbone is not None:
         found = list(torch.load(backbone, map_location="cpu", weights_only=True).values())
         own = network.pretrained.state_dict()
@@ -119,7 +119,9 @@ class Training:
         unused = {id(p) for p in network.scratch.refinenet4.resConfUnit1.parameters()}
         decoder = [p for p in network.scratch.parameters() if id(p) not in unused]
         self._learning = [*trainable, *decoder]
-        self._workers, self._hands = workers, ThreadPoolExecutor(workers)
+        self._workers, self._hands = workers, ThreadPoolExecutor(workers + 1)
+        self._coming: dict[int, Future[Batch]] = {}
+        self._half = torch.cpu._is_avx512_bf16_supported()  # noqa: SLF001 - elsewhere 10 x slower
         self._optimiser = torch.optim.AdamW(
             [
                 {"params": trainable, "share": 0.2},
@@ -136,8 +138,8 @@ class Training:
 
     def once(self) -> float:
         """One batch; returns its loss."""
-        small = self.step < self.plan.small * self.plan.steps
-        batch = self.pool.batch(self.step, small=small)
+        batch = (self._coming.pop(self.step, None) or self._fetch(self.step)).result()
+        self._coming[self.step + 1] = self._fetch(self.step + 1)
         for group in self._optimiser.param_groups:
             group["lr"] = self.plan.rate * group["share"] * self.plan.rate_at(self.step)
         # A part of the batch for each core: on a busy machine that waits far less than sharing out
@@ -157,9 +159,14 @@ class Training:
                     value.lerp_(own[name], 1 - keep)
         return sum(error for error, _ in parts) / len(parts)
 
+    def _fetch(self, step: int) -> Future[Batch]:
+        """Have a batch made while the one before is learned."""
+        small = step < self.plan.small * self.plan.steps
+        return self._hands.submit(self.pool.batch, step, small=small)
+
     def _learn_from(self, batch: Batch) -> tuple[float, tuple[Tensor, ...]]:
         """Loss of a part of a batch and its gradients."""
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self._half):
             predicted: Tensor = self.network(batch.photos)
         error = loss(predicted, batch.inverse, batch.known, batch.trim)
         error = error + relu(-predicted.float()).mean()

@@ -12,6 +12,7 @@ from random_weights import random_network
 from upstream import Upstream
 
 from depthd.config import Model
+from depthd.model.catalogue import MODELS
 from depthd.model.engine import Engine, open_engine
 from depthd.model.network import MidasNet
 from depthd.model.weights import find_weights
@@ -66,7 +67,7 @@ def test_loading_is_strict(lacking: str) -> None:
     tensors = random_network().state_dict()
     del tensors[lacking]
     with pytest.raises(RuntimeError, match="Missing key"):
-        MidasNet("tf_efficientnet_lite3", 64, True).load_state_dict(tensors)
+        MidasNet.of(MODELS["midas_small"]).load_state_dict(tensors)
 
 
 def test_gradients_reach_every_used_parameter() -> None:
@@ -74,6 +75,20 @@ def test_gradients_reach_every_used_parameter() -> None:
     network(torch.randn(2, 3, 64, 64)).sum().backward()
     unused = {name for name, value in network.named_parameters() if value.grad is None}
     assert all(name.startswith("scratch.refinenet4.resConfUnit1.") for name in unused)
+
+
+@pytest.mark.parametrize("shape", [(192, 256), (32, 64)])
+def test_a_plane_stays_straight(shape: tuple[int, int]) -> None:
+    network = random_network("builtin")
+    scratch = network.scratch
+    with torch.no_grad():
+        scratch.plane.corners.weight.zero_()
+        scratch.plane.corners.bias.copy_(torch.tensor([1.0, 1.0, 4.0, 4.0]))
+        scratch.output_conv[4].weight.zero_()
+        scratch.output_conv[4].bias.zero_()
+        depth = network(torch.randn(1, 3, *shape))[0]
+    ramp = torch.linspace(1, 4, shape[0])[:, None].expand(shape)
+    assert torch.allclose(depth, ramp, atol=1e-5)
 
 
 def test_taps_are_where_the_decoder_expects_them(upstream: Upstream) -> None:

@@ -17,7 +17,7 @@ WEIGHTS = Path(depthd.model.__file__).parent / SPEC.package_data
 
 @pytest.fixture(scope="module")
 def network() -> MidasNet:
-    found = MidasNet(SPEC.backbone, SPEC.features, SPEC.expand)
+    found = MidasNet.of(SPEC)
     tensors = safetensors.torch.load_file(WEIGHTS)
     found.load_state_dict(
         {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
