@@ -60,6 +60,7 @@ class Dispatcher:
 
     Args:
         on_worker: called with each new worker, and with None when it is gone.
+        once: the photos are there already; the worker begins in the middle of a stream.
     """
 
     def __init__(
@@ -70,8 +71,11 @@ class Dispatcher:
         gate: Gate,
         emit: Emit,
         on_worker: Callable[[WorkerHandle | None], None],
+        *,
+        once: bool,
     ) -> None:
         self._config = config
+        self._once = once
         self._spool = spool
         self._publisher = publisher
         self._gate = gate
@@ -153,7 +157,9 @@ class Dispatcher:
             self._waiting.append(job)
 
     def start_worker(self, now: float) -> None:
-        self._worker = WorkerHandle(self._config, self._spool.lock, self._spool.instance)
+        self._worker = WorkerHandle(
+            self._config, self._spool.lock, self._spool.instance, is_busy=self._once
+        )
         self._progress = now
         self._emit(Event.WORKER_STARTED, pid=self._worker.pid)
         self._on_worker(self._worker)

@@ -85,7 +85,7 @@ class DepthEstimator:
         state: folder for weights and converted models; by default that of `config`, and without
             a `config` one in the user's cache.
         report: called with what is being done (finding, downloading, converting).
-        is_busy: serve several photos at once from the beginning, each of them later.
+        is_busy: be arranged for a stream of photos from the beginning, not for single ones.
 
     Raises:
         UnavailableError: weights or engine cannot be had.

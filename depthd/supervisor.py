@@ -126,7 +126,13 @@ class Session:
         self._selector = selectors.DefaultSelector()
         self._selector.register(signals.reader, selectors.EVENT_READ, signals.drain)
         self._dispatcher = Dispatcher(
-            config, self._spool, self._publisher, self._gate, self._emit, self._watch_worker
+            config,
+            self._spool,
+            self._publisher,
+            self._gate,
+            self._emit,
+            self._watch_worker,
+            once=once,
         )
         self._intake = Intake(config, signals.wake, self._emit)
         self._worker_entries: list[socket.socket | int] = []

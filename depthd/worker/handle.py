@@ -43,9 +43,10 @@ class WorkerHandle:
         lock: descriptor of the spool's lock. The child inherits it, so that no other daemon can
             own work/ while an orphaned worker may still publish.
         instance: the spool's name.
+        is_busy: a stream of photos is waiting for it.
     """
 
-    def __init__(self, config: Config, lock: int, instance: str) -> None:
+    def __init__(self, config: Config, lock: int, instance: str, *, is_busy: bool) -> None:
         ours, theirs = socket.socketpair()
         self._out_of_memory_kills = _out_of_memory_kills()
         with theirs:
@@ -57,6 +58,7 @@ class WorkerHandle:
                     str(theirs.fileno()),
                     str(os.getpid()),
                     instance,
+                    *(["busy"] * is_busy),
                 ],
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno(), lock],

@@ -1,4 +1,4 @@
-"""Entry of the worker process: `python -m depthd.worker.main SOCKET PARENT INSTANCE`.
+"""Entry of the worker process: `python -m depthd.worker.main SOCKET PARENT INSTANCE [busy]`.
 
 Reads the configuration, loads the model, says that it is ready, and runs jobs until the
 supervisor closes its side. It dies with its supervisor.
@@ -52,7 +52,9 @@ def main() -> int:
             from depthd.worker.pipeline import Pipeline, Task, rehearse  # noqa: PLC0415
 
             estimator = DepthEstimator(
-                config, report=lambda text: say(Step(text=text)), is_busy=True
+                config,
+                report=lambda text: say(Step(text=text)),
+                is_busy="busy" in sys.argv[4:],
             )
             rehearse(estimator)
         except (DepthdError, MemoryError, ImportError) as error:
