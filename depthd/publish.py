@@ -23,7 +23,7 @@ from depthd.names import candidates, readable, split
 
 STAGING = ".depthd"
 _MANIFEST = ".json"
-_LARGE = 8 << 20  # bytes
+_LARGE = 8 << 20  # bytes of a result that is not kept in the system's memory
 _NO_FILE = frozenset({errno.ELOOP, errno.EINVAL, errno.ENXIO})  # a symlink, folder, FIFO, socket
 
 

@@ -69,7 +69,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 @contextmanager
-def progress(title: str, total: int | None) -> Iterator[Callable[[int, str], None]]:
+def progress(title: str, total: int) -> Iterator[Callable[[int, str], None]]:
     """Shows what is done of a total, with a note: a bar on a terminal, else a line now and then."""
     bars = Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),

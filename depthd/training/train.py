@@ -121,7 +121,7 @@ class Training:
         self._learning = [*trainable, *decoder]
         self._workers, self._hands = workers, ThreadPoolExecutor(workers + 1)
         self._coming: dict[int, Future[Batch]] = {}
-        self._half = torch.cpu._is_avx512_bf16_supported()  # noqa: SLF001 - elsewhere 10 x slower
+        self._has_bf16 = torch.cpu._is_avx512_bf16_supported()  # noqa: SLF001 - elsewhere 10 x slower
         self._optimiser = torch.optim.AdamW(
             [
                 {"params": trainable, "share": 0.2},
@@ -166,7 +166,7 @@ class Training:
 
     def _learn_from(self, batch: Batch) -> tuple[float, tuple[Tensor, ...]]:
         """Loss of a part of a batch and its gradients."""
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self._half):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self._has_bf16):
             predicted: Tensor = self.network(batch.photos)
         error = loss(predicted, batch.inverse, batch.known, batch.trim)
         error = error + relu(-predicted.float()).mean()
