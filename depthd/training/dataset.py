@@ -20,7 +20,7 @@ from depthd.training import pairs
 
 MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32)
 DEVIATION = np.array([0.229, 0.224, 0.225], dtype=np.float32)
-SHAPES = ((192, 256), (192, 256), (192, 256), (160, 256), (224, 224), (256, 192))
+SHAPES = ((192, 256), (192, 256), (192, 256), (160, 256), (224, 224), (256, 192), (96, 256))
 SMALL_SHAPES = ((160, 192), (160, 192), (128, 192), (160, 160), (192, 160))
 """Heights and widths of batches: the network's own, and smaller ones to learn the rough first."""
 

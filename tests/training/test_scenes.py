@@ -27,7 +27,7 @@ BLENDER = importlib.util.find_spec("bpy") and importlib.util.find_spec("OpenEXR"
         meshes.blob(np.random.default_rng(1)),
         meshes.tube(meshes.curl(np.random.default_rng(1), 1.0, 0.5), 0.01),
         meshes.extrude(np.array([(0.0, 0.0), (1.0, 0.0), (0.0, 1.0)])),
-        meshes.ground(2.0, 2.0, 4),
+        meshes.ground(2.0, 2.0, (4, 4)),
         meshes.leaves(np.zeros((3, 3)), np.ones((3, 3)), 0.2, 0.1, np.random.default_rng(1)),
     ],
 )

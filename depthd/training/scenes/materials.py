@@ -250,6 +250,40 @@ def soil(stage: Stage) -> Any:
     )()
 
 
+def earth(stage: Stage) -> Any:
+    """Dry bare earth, bright in the sun."""
+    tone = stage.between(0.35, 0.9)
+    colour = (tone, tone * stage.between(0.75, 0.95), tone * stage.between(0.45, 0.8))
+    if stage.chance(0.4):
+        return photographic(stage, colour, stage.between(0.4, 1.5))
+    kind = stage.pick("noise", "stones")
+    return pattern(
+        stage, colour, shade(colour, stage.between(0.4, 0.8)), kind, stage.between(5, 40)
+    )
+
+
+def film(stage: Stage) -> Any:
+    """Plastic sheet over soil: black, silver, white or tinted, shining, dusted with earth."""
+    colour = stage.pick(
+        hue(stage, (0, 0.3), (0.02, 0.3)),
+        hue(stage, (0, 0.3), (0.02, 0.3)),
+        hue(stage, (0, 0.15), (0.3, 1.0)),
+        hue(stage, (0.1, 0.7), (0.1, 0.7)),
+    )
+    if stage.chance(0.3):
+        return plain(stage, colour, stage.between(0.15, 0.6))
+    dust = shade((0.6, 0.5, 0.38), stage.between(0.5, 1.4))
+    much = stage.between(0.1, 0.8)
+    dust = tuple(much * d + (1 - much) * c for d, c in zip(dust, colour, strict=True))
+    material = pattern(stage, colour, dust, "noise", stage.between(2, 40))
+    nodes = material.node_tree.nodes
+    ramp = nodes["Color Ramp"].color_ramp
+    ramp.elements[0].position, ramp.elements[1].position = stage.between(0.4, 0.55), 0.75
+    shine = nodes["Principled BSDF"].inputs["Roughness"]
+    shine.default_value = stage.between(0.15, 0.6)
+    return material
+
+
 def asphalt(stage: Stage) -> Any:
     """Road surface."""
     colour = hue(stage, (0, 0.08), (0.15, 0.6))

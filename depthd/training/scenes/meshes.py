@@ -153,16 +153,21 @@ def leaves(
 
 
 def ground(
-    size_x: float, size_y: float, cells: int, height: NDArray[np.float64] | None = None
+    size_x: float,
+    size_y: float,
+    cells: tuple[int, int],
+    height: NDArray[np.float64] | None = None,
 ) -> Mesh:
-    """A grid of `cells` x `cells` quads; `height` (cells + 1, cells + 1) in metres."""
-    axis = np.linspace(-0.5, 0.5, cells + 1)
-    x, y = np.meshgrid(axis * size_x, axis * size_y)
+    """A grid of `cells` quads along x and y; `height` in metres, (cells y + 1, cells x + 1)."""
+    across, along = cells
+    x, y = np.meshgrid(
+        np.linspace(-0.5, 0.5, across + 1) * size_x, np.linspace(-0.5, 0.5, along + 1) * size_y
+    )
     z = np.zeros_like(x) if height is None else height
-    row = cells + 1
+    row = across + 1
     faces = tuple(
         (j * row + i, j * row + i + 1, (j + 1) * row + i + 1, (j + 1) * row + i)
-        for j in range(cells)
-        for i in range(cells)
+        for j in range(along)
+        for i in range(across)
     )
     return Mesh(np.stack([x, y, z], axis=-1).reshape(-1, 3), faces, True)

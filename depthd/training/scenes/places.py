@@ -6,20 +6,21 @@ from collections.abc import Callable
 
 from depthd.training.scenes.close import desk_close, table_top, things_close
 from depthd.training.scenes.indoors import corridor, crowd, kitchen, room
-from depthd.training.scenes.nature import field, garden
+from depthd.training.scenes.nature import beds, field, garden
 from depthd.training.scenes.stage import Stage
 from depthd.training.scenes.streets import street
 from depthd.training.scenes.view import ViewMaker
 
 PLACES: dict[str, tuple[Callable[[Stage], ViewMaker], float]] = {
-    "room": (room, 0.17),
+    "room": (room, 0.16),
     "kitchen": (kitchen, 0.13),
-    "corridor": (corridor, 0.06),
-    "table top": (table_top, 0.13),
+    "corridor": (corridor, 0.05),
+    "table top": (table_top, 0.15),
     "desk": (desk_close, 0.11),
     "things": (things_close, 0.1),
     "street": (street, 0.18),
-    "field": (field, 0.10),
+    "field": (field, 0.06),
+    "beds": (beds, 0.08),
     "garden": (garden, 0.06),
     "crowd": (crowd, 0.03),
 }
