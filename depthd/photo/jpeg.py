@@ -108,6 +108,8 @@ class _Walk:
             if marker in _METADATA:
                 self._metadata.append(start - 1)
             self._segment(marker, start + 2, place)
+            if marker == _SOS:
+                place = self._scans[-1].end
         else:
             raise PhotoError(FaultCode.TOO_LARGE, f"it has more than {_MOST_SEGMENTS} segments")
         if self._frame is None or not self._scans:
