@@ -104,12 +104,13 @@ class _Sinks:
         self._lock = threading.Lock()
 
     def write(self, /, **entry: Any) -> None:
+        line = encode(entry)
         with self._lock:
             if self._console is not None:
-                self._console.write(entry)
-            news = self._file.write(entry) if self._file is not None else None
+                self._console.write(entry, line)
+            news = self._file.write(line) if self._file is not None else None
             if news is not None and self._console is not None:
-                self._console.write(news)
+                self._console.write(news, encode(news))
 
     debug = info = warning = error = write
 
@@ -135,16 +136,16 @@ class _File:
         self._descriptor = -1
         self._next_look = 0.0
 
-    def write(self, entry: Entry) -> Entry | None:
+    def write(self, line: str) -> Entry | None:
         """Append one line; returns what standard error must hear when the luck changes."""
         news = None
         try:
             self._follow()
             if self._lost:
                 news = _own_entry(Event.LOG_FOUND, file=str(self._path), lost=self._lost)
-                self._append(news)
+                self._append(encode(news))
                 self._lost = 0
-            self._append(entry)
+            self._append(line)
         except OSError as error:
             self._lost += 1
             if self._lost == 1:
@@ -153,9 +154,8 @@ class _File:
             return None
         return news
 
-    def _append(self, entry: Entry) -> None:
-        line = ("\n" if self._is_torn else "") + encode(entry) + "\n"
-        data = line.encode()
+    def _append(self, line: str) -> None:
+        data = (("\n" if self._is_torn else "") + line + "\n").encode()
         written = os.write(self._descriptor, data)
         self._is_torn = written < len(data)
         if self._is_torn:
@@ -206,10 +206,13 @@ class _Console:
         self._with_time = with_time
         self._with_colour = with_colour
 
-    def write(self, entry: Entry) -> None:
+    def write(self, entry: Entry, line: str) -> None:
+        """Write one entry; `line` is its JSON."""
         if not self._with_time:
             entry = {key: value for key, value in entry.items() if key != "timestamp"}
-        line = encode(entry) if self._as_json else self._for_people(entry)
+            line = encode(entry)
+        if not self._as_json:
+            line = self._for_people(entry)
         with suppress(OSError):
             os.write(self._descriptor, (line + "\n").encode())
 
