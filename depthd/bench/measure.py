@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from statistics import median, quantiles
 
-from depthd.bench.daemon import Daemon, Entry, fill, fresh_root
+from depthd.bench.daemon import Daemon, Entry, empty, fill, fresh_root
 from depthd.config import Config
 from depthd.events import Event
 
@@ -59,7 +59,11 @@ class Idle:
 
 @dataclass(frozen=True)
 class Backlog:
-    """A daemon that starts on a full inbox. `first` and `ran` in seconds."""
+    """A daemon that starts on a full inbox. `first` and `ran` in seconds.
+
+    `supervisor_ms` is its processor time for each photo of the later half, when the files that wait
+    are all known.
+    """
 
     files: int
     first: float
@@ -70,7 +74,7 @@ class Backlog:
 
 
 class Bench:
-    """Measures on a root of its own below `folder`.
+    """Measures, each time on a root of its own below `folder`.
 
     Args:
         config: as users have it, with weights decided.
@@ -80,8 +84,8 @@ class Bench:
     def __init__(self, config: Config, folder: Path, models: Path) -> None:
         self._folder = folder
         self._models = models
-        self.root = folder / "root"
-        self.config = config.model_copy(update={"root": self.root})
+        self._config = config
+        self._roots = 0
 
     def run(self, photos: list[Path], count: int, precision: str) -> Run:
         """`depthd run --once` over copies of photos."""
@@ -141,19 +145,29 @@ class Bench:
         fill(self.root / "inbox", photos, files)
         with Daemon(self._with("f32", settle=0.0), self._folder) as daemon:
             first = _when(daemon.wait_for(Event.PHOTO_PUBLISHED)[0]) - daemon.started
-            daemon.wait_for(Event.PHOTO_DONE, count)
+            early = len(daemon.wait_for(Event.PHOTO_DONE, count // 2))
+            cpu = daemon.usage.supervisor_cpu
+            done = len(daemon.wait_for(Event.PHOTO_DONE, count))
             ran = time.time() - daemon.started
-            done = len(daemon.of(Event.PHOTO_DONE))
         usage = daemon.usage
-        return Backlog(files, first, ran, done, usage.supervisor_ms(done), usage.supervisor_peak)
+        supervisor_ms = (usage.supervisor_cpu - cpu) / (done - early) * 1000
+        return Backlog(files, first, ran, done, supervisor_ms, usage.supervisor_peak)
+
+    @property
+    def root(self) -> Path:
+        """Where the run under way has its folders."""
+        return self._folder / f"root-{self._roots}"
 
     def _fresh(self) -> None:
+        empty(self.root)
+        self._roots += 1
         fresh_root(self.root, self._models)
 
     def _with(self, precision: str, *, settle: float) -> Config:
-        model = self.config.model.model_copy(update={"precision": precision})
-        intake = self.config.intake.model_copy(update={"settle": settle})
-        return self.config.model_copy(update={"model": model, "intake": intake})
+        model = self._config.model.model_copy(update={"precision": precision})
+        intake = self._config.intake.model_copy(update={"settle": settle})
+        ours = {"root": self.root, "model": model, "intake": intake}
+        return self._config.model_copy(update=ours)
 
 
 def percentile(values: Sequence[float], percent: int) -> float:

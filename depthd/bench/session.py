@@ -26,6 +26,7 @@ from depthd.model.weights import Weights, find_weights
 
 Report = Callable[[str], None]
 _INFERENCES = 20
+_OF_BACKLOG = 5  # times as many photos as in a run
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ class Session:
         if self._plan.backlog:
             self._report(f"a backlog of {self._plan.backlog} files")
             tiny = self._photos[TINY.name]
-            backlog = self._bench.backlog(tiny, self._plan.backlog, self._plan.small)
+            backlog = self._bench.backlog(tiny, self._plan.backlog, _OF_BACKLOG * self._plan.small)
         model = self._weights.spec.name
         return Results(machine, model, threads, speeds, stages, served, idle, backlog)
 

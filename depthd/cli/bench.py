@@ -143,7 +143,7 @@ def _tell_daemon(results: Results) -> None:
     if (backlog := results.backlog) is not None:
         rows += [
             (f"{backlog.files} files waiting: first result", f"{backlog.first:.1f} s"),
-            ("supervisor's CPU a photo then", f"{backlog.supervisor_ms:.2f} ms"),
+            ("supervisor's CPU a photo, later half", f"{backlog.supervisor_ms:.2f} ms"),
             ("supervisor's memory, peak", f"{backlog.supervisor_memory / 1e6:.0f} MB"),
         ]
     show(rows)
