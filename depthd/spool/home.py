@@ -19,7 +19,7 @@ from depthd import files
 from depthd.config import Config
 from depthd.errors import FAULTS, FaultCode
 from depthd.names import candidates, printable, split, timestamp
-from depthd.spool.jobs import ORIGINAL, Job, remove_folder
+from depthd.spool.jobs import ORIGINAL, Job
 
 # A folder that a photo's name asks for cannot exist: that is no fault of the disk.
 NO_PLACE = frozenset({errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
@@ -99,7 +99,6 @@ class Home:
                     base = _copy_home(base, job, source, folder)
             os.fsync(folder)
             _remove_hidden(job, folder)
-        remove_folder(self._work, job.id)
         return "/".join((*folders, base))
 
     @contextmanager

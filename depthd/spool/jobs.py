@@ -1,16 +1,19 @@
-"""A claimed photo and its record on disk.
+"""A claimed photo, its record on disk, and the folder that holds both.
 
     work/JOB/job.json    who the photo is and how often it was tried; on disk before work starts
     work/JOB/original    the photo itself
+    work/.JOB/           the folder of a job that is over, to be used again
 
-Knows one job's folder in work/, nothing of inbox, done or failed.
+Knows the jobs' folders in work/, nothing of inbox, done or failed.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+import stat
+from contextlib import suppress
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from depthd import files
@@ -33,6 +36,9 @@ class Job:
     alone: bool  # whether the last attempt had the worker for itself
 
 
+_FIELDS = tuple(field.name for field in fields(Job))
+
+
 def read_job(folder: Path) -> Job | None:
     """The record of a job, or None where it is missing or damaged.
 
@@ -50,18 +56,113 @@ def original_path(work: Path, job_id: str) -> Path:
     return work / job_id / ORIGINAL
 
 
+def write_first_record(job: Job, folder: int) -> None:
+    """Write the record of a new claim into its open folder and force it to the disk.
+
+    In place: a record that is cut short harms nobody before the photo is there.
+    """
+    flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+    data = _encode(job)
+    try:
+        handle, is_new = os.open(_RECORD, flags, dir_fd=folder), False
+    except FileNotFoundError:
+        handle, is_new = os.open(_RECORD, flags | os.O_CREAT, 0o600, dir_fd=folder), True
+    try:
+        files.write_all(handle, data)
+        os.ftruncate(handle, len(data))  # afterwards: a block that is given back is not cheap
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    if is_new:
+        os.fsync(folder)
+
+
 def write_record(job: Job, folder: int) -> None:
     """Replace the record in the job's open folder, safe from a power cut."""
-    data = json.dumps(asdict(job)).encode()
     temporary = f"{_RECORD}.new"
-    files.write_durably(temporary, [data], folder, mode=0o600, group=os.getegid())
+    files.write_durably(temporary, [_encode(job)], folder, mode=0o600, group=os.getegid())
     os.rename(temporary, _RECORD, src_dir_fd=folder, dst_dir_fd=folder)
     os.fsync(folder)
 
 
-def remove_folder(work: Path, job_id: str) -> None:
-    """Remove a job's folder, which holds no original any more."""
-    with files.directory(work / job_id) as folder:
-        for name in (f"{_RECORD}.new", _RECORD):
-            files.unlink_if_exists(name, folder)
-    os.rmdir(work / job_id)
+def _encode(job: Job) -> bytes:
+    return json.dumps({name: getattr(job, name) for name in _FIELDS}).encode()
+
+
+class Folders:
+    """The jobs' folders in work/, each used for one job after the other.
+
+    Making and removing two inodes for every photo would cost a third of the supervisor's time, and
+    ext4 without a journal is slow to make any file for minutes after others were removed.
+
+    Args:
+        work: the folder work/.
+        instance: the spool's name, at the end of its jobs' ids.
+    """
+
+    def __init__(self, work: Path, instance: str) -> None:
+        self._work = work
+        self._instance = instance
+        self._spare: list[str] = []  # as many as there were jobs at a time
+
+    def make(self, job_id: str) -> None:
+        """A folder without a photo; a record in it may be that of an earlier job.
+
+        Only a new one needs its name on the disk at once: an old one is found by any of its names.
+        """
+        while self._spare:
+            try:
+                os.rename(self._work / self._spare[-1], self._work / job_id)
+            except FileNotFoundError:  # somebody has tidied up
+                self._spare.pop()
+            else:
+                self._spare.pop()
+                return
+        os.mkdir(self._work / job_id, 0o700)
+        files.fsync_directory(self._work)
+
+    def retire(self, job_id: str) -> None:
+        """Keep the folder of a job that is over, which holds no photo any more."""
+        spare = f".{job_id}"
+        os.rename(self._work / job_id, self._work / spare)
+        self._spare.append(spare)
+
+    def take_up(self, entry: str) -> str | None:
+        """Look at what a former run has left in work/.
+
+        The power may have failed before the last name of a folder was on the disk; the record says
+        whose photo it holds.
+
+        Returns:
+            the name of a job's folder, or None: an empty one to be used again, or nothing of ours.
+        """
+        path, is_hidden = self._work / entry, entry.startswith(".")
+        if not stat.S_ISDIR(os.lstat(path).st_mode) or (is_hidden and not self._is_ours(entry)):
+            return None
+        if not os.path.lexists(path / ORIGINAL):
+            if not is_hidden:
+                return entry
+            self._spare.append(entry)
+            return None
+        job = read_job(path)
+        name = job.id if job and self._is_ours(job.id) else entry.removeprefix(".")
+        if name != entry and not os.path.lexists(self._work / name):
+            os.rename(path, self._work / name)
+            return name
+        return entry
+
+    def _is_ours(self, name: str) -> bool:
+        return name.endswith(f"-{self._instance}") and "/" not in name
+
+    def remove(self, entry: str) -> None:
+        """Remove a folder, which holds no photo any more."""
+        with files.directory(self._work / entry) as folder:
+            for name in (f"{_RECORD}.new", _RECORD):
+                files.unlink_if_exists(name, folder)
+        os.rmdir(self._work / entry)
+
+    def close(self) -> None:
+        """Leave nothing behind; what cannot be removed now is found by the next start."""
+        while self._spare:
+            with suppress(OSError):
+                self.remove(self._spare.pop())

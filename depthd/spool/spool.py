@@ -24,10 +24,11 @@ from depthd.spool import ownership
 from depthd.spool.home import GONE, Home, rename_to_first_free
 from depthd.spool.jobs import (
     ORIGINAL,
+    Folders,
     Job,
     original_path,
     read_job,
-    remove_folder,
+    write_first_record,
     write_record,
 )
 
@@ -70,6 +71,7 @@ class Spool:
                 f"paths.work ({self._work}) cannot be written: {error.strerror}",
                 "make room there, or correct the folder's rights",
             ) from error
+        self._folders = Folders(self._work, self.instance)
         self._last_stamp = 0.0
         self._abandoned: list[str] = []  # jobs that came to nothing, whose folders are left
         if not files.can_rename(self._inbox, self._work):
@@ -82,6 +84,7 @@ class Spool:
 
     def close(self) -> None:
         """Release work/ for another daemon."""
+        self._folders.close()
         os.close(self.lock)
 
     # claim -----------------------------------------------------------------------------------
@@ -127,12 +130,10 @@ class Spool:
             yield source
 
     def _take(self, job: Job, base: str, source: int, candidate: Candidate) -> None:
-        path = self._work / job.id
-        path.mkdir(mode=0o700)
+        self._folders.make(job.id)
         try:
-            with files.directory(path) as folder:
-                write_record(job, folder)
-                files.fsync_directory(self._work)
+            with files.directory(self._work / job.id) as folder:
+                write_first_record(job, folder)
                 _rename_out(base, source, folder)
                 try:
                     self._confirm(candidate, folder)
@@ -179,11 +180,15 @@ class Spool:
 
     def finish(self, job: Job, target: str) -> str:
         """Move the original of a published job to done/. Returns its name there."""
-        return self._home.finish(job, target)
+        place = self._home.finish(job, target)
+        self._folders.retire(job.id)
+        return place
 
     def fail(self, job: Job, code: FaultCode, detail: str) -> str:
         """Move the original to failed/, NAME.error.json before it. Returns its name there."""
-        return self._home.fail(job, code, detail)
+        place = self._home.fail(job, code, detail)
+        self._folders.retire(job.id)
+        return place
 
     def probe(self) -> None:
         """Raises OSError while work/, done/ or failed/ cannot be written."""
@@ -200,7 +205,7 @@ class Spool:
             job_id = self._abandoned[-1]
             # A photo that could not be put back either is taken up by the next start.
             if not os.path.lexists(original_path(self._work, job_id)):
-                remove_folder(self._work, job_id)
+                self._folders.remove(job_id)
             self._abandoned.pop()
 
     # start-up --------------------------------------------------------------------------------
@@ -212,19 +217,20 @@ class Spool:
         """
         jobs = []
         for entry in sorted(os.listdir(self._work)):
-            path = self._work / entry
-            if entry.startswith(".") or not stat.S_ISDIR(os.lstat(path).st_mode):
+            name = self._folders.take_up(entry)
+            if name is None:
                 continue
+            path = self._work / name
             job = read_job(path)
             if not os.path.lexists(path / ORIGINAL):
                 if job is not None:
                     self._home.remove_all_hidden(job)
-                remove_folder(self._work, entry)
-            elif job is not None and job.id == entry:
+                self._folders.remove(name)
+            elif job is not None and job.id == name:
                 self._home.undo_failure(job)
                 jobs.append(job)
             else:
-                lost = Job(entry, entry, timestamp(time.time()), time.time(), 0, 0, 0, alone=False)
+                lost = Job(name, name, timestamp(time.time()), time.time(), 0, 0, 0, alone=False)
                 self.fail(lost, FaultCode.UNREADABLE, "work/JOB/job.json is missing or damaged")
         return jobs
 

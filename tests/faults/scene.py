@@ -17,6 +17,7 @@ from PIL import Image
 
 _STAMP = re.compile(r"~\d{8}T\d{6}\.\d{3}Z(\.\d+)?")
 _WORKING = {"work/.lock", "outbox/.depthd", "log/depthd.jsonl", "state/status.json"}
+_INSTANCE = "0123abcd"
 _EARLIER = "done/dup.jpg"  # so that the photo of this name gets another one
 
 
@@ -39,11 +40,17 @@ def photos() -> dict[str, bytes]:
 
 
 def set_out(root: Path) -> None:
-    """Drop the photos into a new root."""
+    """Drop the photos into a new root; half of them will lie in folders of earlier jobs."""
     for name, data in photos().items():
         path = root / "inbox" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
+    (root / "work").mkdir(mode=0o700)
+    (root / "work/.lock").write_text(_INSTANCE)
+    for job in ("one", "two"):
+        spare = root / f"work/.{job}-{_INSTANCE}"
+        spare.mkdir()
+        (spare / "job.json").write_text("of an earlier job")
     earlier = root / _EARLIER
     earlier.parent.mkdir()
     earlier.write_bytes(b"an earlier photo")

@@ -12,6 +12,7 @@ from faults import scene
 from system.daemon import Daemon
 
 _TRACED = "fsync,fdatasync,write,linkat,?rename,?renameat,renameat2,?rmdir,?mkdir"
+_MADE = ("mkdir", "rename")  # the folder of a job: a new one, or that of an earlier job
 _FOLDER_AND_NAME = re.compile(r'\d+<([^>]*)>, "([^"]*)"')
 _HANDLE = re.compile(r"\(\d+<([^>]*)>")
 
@@ -43,7 +44,8 @@ def _read(trace: Path) -> list[Call]:
         name = text.partition("(")[0]
         pairs = [f"{folder}/{base}" for folder, base in _FOLDER_AND_NAME.findall(text)]
         handle = _HANDLE.search(text)
-        paths = pairs if len(pairs) == 2 else [handle[1]] if handle else [text.split('"')[1]]
+        plain = text.split('"')[1::2]
+        paths = pairs if len(pairs) == 2 else [handle[1]] if handle else plain
         calls.append(Call(begin, number, name, tuple(paths)))
     return calls
 
@@ -108,12 +110,13 @@ def test_data_before_names_and_names_before_moves(order: Order) -> None:
     assert len(claims) == 4
     for claim in claims:
         folder, _, _ = claim.paths[1].rpartition("/")
-        (made,) = (c for c in order.calls if c.name == "mkdir" and c.paths == (folder,))
-        (named,) = order.moves(f"{folder}/job.json.new", f"{folder}/job.json$")[:1]
-        new = f"{folder}/job.json.new"
-        assert order.is_synced(new, after=order.last_write(new, named.begin), before=named.begin)
-        assert order.is_synced(folder, after=named.end, before=claim.begin)
-        assert order.is_synced(folder.rpartition("/")[0], after=made.end, before=claim.begin)
+        record = f"{folder}/job.json"
+        (made,) = (c for c in order.calls if c.paths[-1] == folder and c.name in _MADE)
+        written = order.last_write(record, claim.begin)
+        assert order.is_synced(record, after=written, before=claim.begin)
+        if made.name == "mkdir":
+            assert order.is_synced(folder, after=written, before=claim.begin)
+            assert order.is_synced(folder.rpartition("/")[0], after=made.end, before=claim.begin)
         assert order.is_synced(folder, after=claim.end, before=1 << 60)
 
     homes = order.moves(r"/work/[^/]*/original$", r"/done/")
@@ -134,6 +137,6 @@ def test_data_before_names_and_names_before_moves(order: Order) -> None:
     )
     for home in homes + order.moves(r"/work/[^/]*/original$", r"/failed/"):
         job = home.paths[0].rpartition("/")[0]
-        (gone,) = (c for c in order.calls if c.name == "rmdir" and c.paths == (job,))
+        (gone,) = order.moves(f"^{re.escape(job)}$", r"/work/\.")
         kept = home.paths[1].rpartition("/")[0]
         assert order.is_synced(kept, after=home.end, before=gone.begin)

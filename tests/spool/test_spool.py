@@ -43,6 +43,11 @@ def look(root: Path, name: str) -> Candidate:
     return Candidate(name, about.st_size, about.st_mtime_ns, about.st_dev, about.st_ino)
 
 
+def jobs_in(root: Path) -> list[str]:
+    """Folders in work/ but those that wait to be used again."""
+    return sorted(entry for entry in os.listdir(root / "work") if not entry.startswith("."))
+
+
 def original(root: Path, job: Job) -> bytes:
     return original_path(root / "work", job.id).read_bytes()
 
@@ -65,7 +70,7 @@ def test_any_name_comes_home_byte_for_byte(spool: Spool, tmp_path: Path, name: s
     target = next(candidates(name, job.stamp))
     assert spool.finish(job, target) == target
     assert (tmp_path / "done" / target).read_bytes() == b"photo"
-    assert [entry for entry in os.listdir(tmp_path / "work") if entry != ".lock"] == []
+    assert jobs_in(tmp_path) == []
 
 
 @pytest.mark.parametrize("change", ["gone", "grown", "symlink", "hard link", "folder", "fifo"])
@@ -194,9 +199,64 @@ def test_a_sweep_finds_jobs_clears_empty_claims_and_saves_lost_originals(
     (lost / "original").write_bytes(b"nameless")
     (lost / "job.json").write_bytes(b"{half")
     assert list(spool.sweep()) == [job]
-    assert sorted(os.listdir(tmp_path / "work")) == [".lock", job.id]
+    assert jobs_in(tmp_path) == [job.id]
     assert (tmp_path / "failed/lost").read_bytes() == b"nameless"
     assert json.loads((tmp_path / "failed/lost.error.json").read_bytes())["code"] == "unreadable"
+
+
+def test_a_job_gets_the_folder_of_one_that_is_over(config: Config, tmp_path: Path) -> None:
+    spool = Spool(config)
+    first = spool.claim(drop(tmp_path, "long name of the first.jpg"))
+    inode = (tmp_path / "work" / first.id).stat().st_ino
+    spool.finish(first, first.name)
+    second = spool.claim(drop(tmp_path, "b.jpg", b"second"))
+    assert (tmp_path / "work" / second.id).stat().st_ino == inode
+    assert read_job(tmp_path / "work" / second.id) == second
+    assert original(tmp_path, second) == b"second"
+    third = spool.claim(drop(tmp_path, "c.jpg"))
+    assert jobs_in(tmp_path) == [second.id, third.id]
+    spool.finish(second, second.name)
+    spool.fail(third, FaultCode.EMPTY, "")
+    spool.close()
+    assert os.listdir(tmp_path / "work") == [".lock"]
+
+
+def test_a_spare_folder_that_somebody_removed_is_not_missed(spool: Spool, tmp_path: Path) -> None:
+    job = spool.claim(drop(tmp_path))
+    spool.finish(job, job.name)
+    spare = tmp_path / "work" / f".{job.id}"
+    (spare / "job.json").unlink()
+    spare.rmdir()
+    assert original(tmp_path, spool.claim(drop(tmp_path))) == b"photo"
+
+
+def test_a_start_uses_the_empty_folders_that_a_cut_has_left(spool: Spool, tmp_path: Path) -> None:
+    spare = tmp_path / "work" / f".old-{spool.instance}"
+    spare.mkdir()
+    assert spool.sweep() == []
+    job = spool.claim(drop(tmp_path))
+    assert jobs_in(tmp_path) == [job.id]
+    assert not spare.exists()
+
+
+@pytest.mark.parametrize("before", ["", "."])
+def test_a_photo_in_a_folder_whose_last_name_was_lost_is_found(
+    spool: Spool, tmp_path: Path, before: str
+) -> None:
+    job = spool.claim(drop(tmp_path))
+    (tmp_path / "work" / job.id).rename(tmp_path / "work" / f"{before}old-{spool.instance}")
+    assert spool.sweep() == [job]
+    assert original(tmp_path, job) == b"photo"
+    assert jobs_in(tmp_path) == [job.id]
+
+
+def test_a_photo_in_a_hidden_folder_without_a_record_is_saved(spool: Spool, tmp_path: Path) -> None:
+    hidden = tmp_path / "work" / f".old-{spool.instance}"
+    hidden.mkdir()
+    (hidden / "original").write_bytes(b"photo")
+    (hidden / "job.json").write_bytes(b"{half")
+    assert spool.sweep() == []
+    assert (tmp_path / f"failed/old-{spool.instance}").read_bytes() == b"photo"
 
 
 def test_another_daemon_on_the_same_work_is_refused(
@@ -256,7 +316,7 @@ def test_done_on_another_file_system_gets_a_synced_copy(
         assert spool.finish(job, "cam/a.jpg") == "cam/a.jpg"
         assert (done / "cam/a.jpg").read_bytes() == b"photo"
         assert sorted(path.name for path in done.rglob("*")) == ["a.jpg", "cam"]
-        assert os.listdir(tmp_path / "work") == [".lock"]
+        assert jobs_in(tmp_path) == []
     finally:
         spool.close()
         subprocess.run(["rm", "-r", str(done)], check=True)
