@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 _STAMP = re.compile(r"~\d{8}T\d{6}\.\d{3}Z(\.\d+)?")
-_WORKING = {"work/.lock", "outbox/.depthd", "log/depthd.jsonl", "state/status.json"}
+_WORKING = {"outbox/.depthd", "log/depthd.jsonl", "state/status.json"}
 _INSTANCE = "0123abcd"
 _EARLIER = "done/dup.jpg"  # so that the photo of this name gets another one
 
@@ -92,12 +92,16 @@ def broken_results(root: Path, expected: dict[str, str], *, only_listed: bool = 
 
 
 def end_state(root: Path) -> dict[str, str]:
-    """Every file and folder with its content; times and job names are left out."""
+    """Every file and folder with its content; times and job names are left out.
+
+    So are folders in work/ that wait for a job: a fault may keep the daemon from removing them.
+    """
     return {
         _STAMP.sub("~STAMP", str(path.relative_to(root))): _content(path)
         for top, folders, names in os.walk(root, followlinks=True)
         for path in (Path(top, name) for name in folders + names)
         if str(path.relative_to(root)) not in _WORKING
+        and not str(path.relative_to(root)).startswith("work/.")
     }
 
 
