@@ -130,8 +130,8 @@ class Spool:
             yield source
 
     def _take(self, job: Job, base: str, source: int, candidate: Candidate) -> None:
-        self._folders.make(job.id)
         try:
+            self._folders.make(job.id)
             with files.directory(self._work / job.id) as folder:
                 write_first_record(job, folder)
                 _rename_out(base, source, folder)
@@ -205,7 +205,8 @@ class Spool:
             job_id = self._abandoned[-1]
             # A photo that could not be put back either is taken up by the next start.
             if not os.path.lexists(original_path(self._work, job_id)):
-                self._folders.remove(job_id)
+                with suppress(FileNotFoundError):  # it did not come to a folder
+                    self._folders.remove(job_id)
             self._abandoned.pop()
 
     # start-up --------------------------------------------------------------------------------
