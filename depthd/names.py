@@ -6,7 +6,6 @@ import hashlib
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import PurePosixPath
 
 _LONGEST_NAME = 255  # bytes, on every common Linux file system
 _LONGEST_SUFFIX = len(".heatmap.png")
@@ -32,10 +31,11 @@ def candidates(name: str, stamp: str) -> Iterator[str]:
     leave no room for the longest suffix are shortened and marked with a hash of the whole name.
     """
     folders, base = split(name)
-    pure = PurePosixPath(base)
+    dot = base.rfind(".")
+    stem, extension = (base[:dot], base[dot:]) if 0 < dot < len(base) - 1 else (base, "")
     for number in range(_CANDIDATES):
         mark = "" if number == 0 else f"~{stamp}" if number == 1 else f"~{stamp}.{number}"
-        yield "/".join((*folders, _fit(pure.stem, mark, pure.suffix)))
+        yield "/".join((*folders, _fit(stem, mark, extension)))
 
 
 def _fit(stem: str, mark: str, extension: str) -> str:

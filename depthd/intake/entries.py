@@ -85,17 +85,10 @@ class Entries:
                     return
 
     def take(self, count: int) -> list[Candidate]:
-        """At most `count` whole files, each looked at once more."""
+        """At most `count` whole files, as they looked last; who takes them looks once more."""
         taken: list[Candidate] = []
-        with Looker(self._inbox) as looker:
-            while len(taken) < count and (known := self.settling.take()) is not None:
-                status = looker.look(known.name)
-                if status is None:
-                    continue
-                if known == _candidate(known.name, status) and refusal(status) is None:
-                    taken.append(known)
-                else:
-                    self._weigh(known.name, status, looker)
+        while len(taken) < count and (known := self.settling.take()) is not None:
+            taken.append(known)
         return taken
 
     def _weigh(self, name: str, status: os.stat_result, looker: Looker) -> None:

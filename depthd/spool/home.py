@@ -90,15 +90,18 @@ class Home:
             files.directory(self._work / job.id) as source,
             self._home(home, folders) as (folder, folders),
         ):
-            if files.exists(ORIGINAL, source):
+            was_copied = not files.exists(ORIGINAL, source)  # maybe, by a try that was cut short
+            if not was_copied:
                 try:
                     base = rename_to_first_free(ORIGINAL, base, job, source, folder)
                 except OSError as error:
                     if error.errno != errno.EXDEV:
                         raise
                     base = _copy_home(base, job, source, folder)
+                    was_copied = True
             os.fsync(folder)
-            _remove_hidden(job, folder)
+            if was_copied:
+                _remove_hidden(job, folder)
         return "/".join((*folders, base))
 
     @contextmanager
