@@ -37,7 +37,8 @@ from depthd.worker.messages import (
     Work,
 )
 
-LOOK_AHEAD = 7  # one decoding, two in the network, two being written, two on their way
+LOOK_AHEAD = 11  # one decoding, two in the network, two being written, the others on their way
+_CLAIMED_TOGETHER = 4  # while there are many: the second claim in a row costs much less
 _FIRST_RESTART_DELAY = 0.25
 _LONGEST_RESTART_DELAY = 30.0
 _FAILED_STARTS = 5
@@ -123,7 +124,8 @@ class Dispatcher:
             return 0
         if any(job.alone for job in self._active.values()):
             return 0
-        return LOOK_AHEAD - len(self._active)
+        room = LOOK_AHEAD - len(self._active)
+        return room if room >= _CLAIMED_TOGETHER else 0
 
     # start, stop ------------------------------------------------------------------------------
 

@@ -96,9 +96,10 @@ class Intake:
             self._check(now)
         if not self._attachment.is_present:
             return self._attachment.next_check
-        with Looker(self._inbox) as looker:
-            self._read_notes(looker, time.monotonic() + _SLICE)
-            self._entries.look_again(looker, time.monotonic() + _SLICE)
+        if self._notes or self._settling.next_due() <= now:
+            with Looker(self._inbox) as looker:
+                self._read_notes(looker, time.monotonic() + _SLICE)
+                self._entries.look_again(looker, time.monotonic() + _SLICE)
         if self._settling.regains_room():
             self._rounds.want_all()
         self._scan(time.monotonic() + _SLICE)
