@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+import numpy as np
+
 from depthd.bench.child import Child
 from depthd.bench.machine import Machine
 from depthd.bench.measure import Backlog, Bench, Idle, Run
@@ -71,11 +73,17 @@ class Served:
 
 @dataclass(frozen=True)
 class EngineSpeed:
-    """One inference of one engine, in milliseconds; `why` it cannot serve here."""
+    """One inference of one engine, in milliseconds; `why` it cannot serve here.
+
+    `mean` and `most` are its depths' differences from those of the first engine, as shares of each
+    photo's range.
+    """
 
     engine: str
     precision: str
-    milliseconds: float | None
+    milliseconds: float | None = None
+    mean: float | None = None
+    most: float | None = None
     why: str = ""
 
 
@@ -155,7 +163,8 @@ class Session:
         """Speeds of all engines, and children with OpenVINO by precision; torch's goes at once."""
         speeds = []
         children = {}
-        photo = [str(self._photos[SMALL.name][0])]
+        photos = [str(photo) for photo in self._photos[SMALL.name]]
+        reference = self._folder / "openvino-f32.npy"
         for engine, precision in (("openvino", "f32"), ("openvino", "bf16"), ("torch", "f32")):
             self._report(f"engine {engine} {precision}")
             try:
@@ -163,10 +172,15 @@ class Session:
             except UnavailableError as error:
                 if (engine, precision) == ("openvino", "f32"):
                     raise
-                speeds.append(EngineSpeed(engine, precision, None, error.message))
+                speeds.append(EngineSpeed(engine, precision, why=error.message))
                 continue
-            times = child.ask(photos=photo, inferences=_INFERENCES)["infer"]
-            speeds.append(EngineSpeed(child.about["engine"], precision, median(times)))
+            times = child.ask(photos=photos, inferences=_INFERENCES)["infer"]
+            depths = self._folder / f"{engine}-{precision}.npy"
+            child.ask(photos=photos, depths=str(depths))
+            differences = _differences(depths, reference)
+            speeds.append(
+                EngineSpeed(child.about["engine"], precision, median(times), *differences)
+            )
             if engine == "torch":
                 child.close()
             else:
@@ -223,6 +237,14 @@ class Session:
         photos = self._photos[kind.name]
         chosen = [str(photos[number % len(photos)]) for number in range(count)]
         return count / float(upstream.ask(photos=chosen)["seconds"])
+
+
+def _differences(file: Path, reference: Path) -> tuple[float, float]:
+    """Mean and largest difference of two files of depths, as shares of each photo's range."""
+    depths, exact = np.load(file), np.load(reference)
+    ranges = np.ptp(exact, axis=(1, 2), keepdims=True)
+    shares = np.abs(depths - exact) / np.maximum(ranges, np.finfo(np.float32).tiny)
+    return float(shares.mean()), float(shares.max())
 
 
 def _file_of(weights: Weights) -> Path | None:

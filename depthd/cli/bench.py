@@ -92,10 +92,17 @@ def _tell_parts(results: Results) -> None:
     from depthd.cli.tables import show  # noqa: PLC0415 - only for people
 
     rows = [
-        (speed.engine, speed.precision, speed.why or f"{speed.milliseconds:.1f} ms")
+        (
+            speed.engine,
+            speed.precision,
+            speed.why or f"{speed.milliseconds:.1f} ms",
+            _share(speed.mean),
+            _share(speed.most),
+        )
         for speed in results.engines
     ]
-    show(rows, head=("engine", "precision", "one inference"))
+    differences = ("differs from the first by, of its range", "at most")
+    show(rows, head=("engine", "precision", "one inference", *differences))
     click.echo()
     kinds = list(results.stages)
     stages = [
@@ -104,6 +111,11 @@ def _tell_parts(results: Results) -> None:
     ]
     show(stages, head=("stage, by itself", *kinds))
     click.echo()
+
+
+def _share(value: float | None) -> str:
+    """A share in percent, whether it is 3 or a millionth."""
+    return "" if value is None else f"{100 * value:.2g} %"
 
 
 def _tell_rates(results: Results) -> None:

@@ -43,6 +43,10 @@ def test_it_measures_everything_and_leaves_nothing_behind(
         "640x480",
         "12 megapixels",
     ]
+    exact, *others = [engine for engine in found["engines"] if not engine["why"]]
+    assert exact["mean"] == exact["most"] == 0
+    assert all(0 < other["mean"] <= other["most"] for other in others)
+    assert next(o["most"] for o in others if o["engine"].startswith("torch")) < 1e-5
     for served in found["served"]:
         assert served["upstream"][0] > 0
         assert served["runs"][0]["rate"] > 0
