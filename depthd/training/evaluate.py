@@ -39,7 +39,9 @@ class Score:
 
 def fitted(predicted: Inverse, truth: Inverse) -> Inverse:
     """`predicted` with the scale and shift that bring it closest to `truth`; both (K,)."""
-    columns = np.stack([predicted, np.ones_like(predicted)], axis=1).astype(np.float64)
+    # Of about the same size, so that the fit does not depend on the prediction's own scale.
+    scaled = predicted.astype(np.float64) / max(float(np.abs(predicted).max()), 1e-30)
+    columns = np.stack([scaled, np.ones_like(scaled)], axis=1)
     solution = np.linalg.lstsq(columns, truth.astype(np.float64), rcond=None)[0]
     return np.asarray(columns @ solution, dtype=np.float32)
 

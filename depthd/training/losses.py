@@ -6,11 +6,16 @@ tensors are (N, H, W); `known` is True where the inverse depth was measured.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 SCALES = 4
 GRADIENT_WEIGHT = 1.0
+DRIFT_WEIGHT = 0.1
+SPREAD = 100.0
+"""Standard deviation of the network's output within a photo, on average."""
 
 
 def normalise(inverse: Tensor, known: Tensor) -> Tensor:
@@ -50,6 +55,16 @@ def gradient_error(predicted: Tensor, truth: Tensor, known: Tensor) -> Tensor:
         count = valid.flatten(1).sum(dim=1).clamp_min(1)
         total = total + ((across.flatten(1).sum(dim=1) + down.flatten(1).sum(dim=1)) / count).mean()
     return total
+
+
+def drift(predicted: Tensor) -> Tensor:
+    """How far the outputs' spread has gone from SPREAD, whatever the photos; a scalar.
+
+    The other errors know no scale, and steps that know none make it grow without end. Long before
+    numbers overflow, the decoder's coarse path drowns what the encoder's finer taps add to it.
+    """
+    spread = predicted.float().std(dim=(1, 2)).clamp_min(1e-6).log().mean()
+    return DRIFT_WEIGHT * (spread - math.log(SPREAD)).square()
 
 
 def loss(predicted: Tensor, truth: Tensor, known: Tensor, trim: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from torch.nn.functional import relu
 from depthd.model.catalogue import MODELS
 from depthd.model.network import MidasNet
 from depthd.training.dataset import Batch, Pool
-from depthd.training.losses import loss
+from depthd.training.losses import drift, loss
 
 SPEC = MODELS["builtin"]
 
@@ -169,7 +169,7 @@ class Training:
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self._has_bf16):
             predicted: Tensor = self.network(batch.photos)
         error = loss(predicted, batch.inverse, batch.known, batch.trim)
-        error = error + relu(-predicted.float()).mean()
+        error = error + relu(-predicted.float()).mean() + drift(predicted)
         return float(error.detach()), torch.autograd.grad(error, self._learning)
 
     def save(self, file: Path) -> None:

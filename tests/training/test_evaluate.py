@@ -9,10 +9,11 @@ import pytest
 from depthd.training import evaluate, pairs
 
 
-def test_scale_and_shift_are_fitted() -> None:
+@pytest.mark.parametrize(("scale", "shift"), [(7, -3), (1e16, 3e16), (1e-12, 1e-13)])
+def test_scale_and_shift_are_fitted(scale: float, shift: float) -> None:
     random = np.random.default_rng(0)
     inverse = random.uniform(0.1, 1, (20, 30)).astype(np.float32)
-    found = evaluate.score(7 * inverse - 3, inverse)
+    found = evaluate.score((scale * inverse + shift).astype(np.float32), inverse)
     assert found.over == 0
     assert found.disordered == 0
 

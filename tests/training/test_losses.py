@@ -22,6 +22,16 @@ def test_scale_and_shift_cost_nothing() -> None:
     assert float(error) == pytest.approx(0, abs=1e-4)
 
 
+def test_only_the_spread_of_all_photos_together_may_not_drift() -> None:
+    torch.manual_seed(0)
+    photos = torch.randn(2, 200, 200) * losses.SPREAD
+    assert float(losses.drift(photos + 1e4)) == pytest.approx(0, abs=1e-4)
+    uneven = photos * torch.tensor([4.0, 0.25])[:, None, None]
+    assert float(losses.drift(uneven)) == pytest.approx(0, abs=1e-4)
+    assert float(losses.drift(photos * 8)) == pytest.approx(float(losses.drift(photos / 8)), 1e-2)
+    assert float(losses.drift(photos * 8)) > 0.1
+
+
 def test_a_reversed_map_is_worse_than_a_flat_one() -> None:
     truth = torch.linspace(0, 1, 32)[None, :, None].repeat(1, 1, 32)
     known = torch.ones_like(truth, dtype=torch.bool)
