@@ -47,7 +47,7 @@ MODELS: dict[str, ModelSpec] = {
         ),
         ModelSpec(
             name="builtin",
-            backbone="tf_efficientnet_lite0",
+            backbone="tf_efficientnet_lite2",
             features=48,
             expand=False,
             plane=True,

@@ -45,9 +45,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("photos", nargs="*", type=Path, help="photos for the contact sheet")
     parser.add_argument("--data", type=Path, default=Path("training-data"), help="working folder")
-    parser.add_argument("--scenes", type=int, default=610, help="scenes to render, 3 views each")
+    parser.add_argument("--scenes", type=int, default=1800, help="scenes to render, 3 views each")
     parser.add_argument("--frames", type=int, default=30, help="game frames a level")
-    parser.add_argument("--steps", type=int, default=4500, help=f"batches of {BATCH} photos")
+    parser.add_argument("--steps", type=int, default=7200, help=f"batches of {BATCH} photos")
     parser.add_argument(
         "--rgbd",
         type=Path,

