@@ -153,7 +153,7 @@ class Soak:
         return len(_photos(self._root / "done")) + len(_photos(self._root / "failed"))
 
     def _claims(self) -> list[str]:
-        return [name for name in os.listdir(self._root / "work") if name != ".lock"]
+        return [name for name in os.listdir(self._root / "work") if not name.startswith(".")]
 
     def check(self) -> None:
         """Each photo once, each result whole, nothing left over."""
