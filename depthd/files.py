@@ -127,7 +127,8 @@ def rename_noreplace(source: str, target: str, source_dir: int, target_dir: int)
         if status == 0:
             return
         code = ctypes.get_errno()
-        if code not in _NO_FLAG_SUPPORT:
+        # Taken, maybe by another name of the same file, from a run that was cut short below.
+        if code not in _NO_FLAG_SUPPORT and code != errno.EEXIST:
             raise OSError(code, os.strerror(code), source, None, target)
     try:
         os.link(source, target, src_dir_fd=source_dir, dst_dir_fd=target_dir, follow_symlinks=False)

@@ -74,3 +74,21 @@ def test_two_mounts_of_one_file_system_are_told_apart(tmp_path: Path) -> None:
     apart = subprocess.run([*enter, "sh", "-c", bind, "sh", str(inbox), *ask], check=False)
     assert apart.returncode == 0
     assert subprocess.run(ask, check=False).returncode == 3
+
+
+@pytest.mark.parametrize("has_flag", [True, False])
+def test_a_rename_that_was_cut_short_between_its_two_names_is_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, has_flag: bool
+) -> None:
+    if not has_flag:
+        monkeypatch.setattr(files, "_renameat2", None)
+    (tmp_path / "source").write_bytes(b"photo")
+    os.link(tmp_path / "source", tmp_path / "target")
+    with files.directory(tmp_path) as folder:
+        files.rename_noreplace("source", "target", folder, folder)
+    assert os.listdir(tmp_path) == ["target"]
+    (tmp_path / "source").write_bytes(b"another")
+    with files.directory(tmp_path) as folder, pytest.raises(FileExistsError):
+        files.rename_noreplace("source", "target", folder, folder)
+    assert (tmp_path / "target").read_bytes() == b"photo"
+    assert (tmp_path / "source").read_bytes() == b"another"
