@@ -13,7 +13,7 @@ import json
 import os
 import stat
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from depthd import files
@@ -34,9 +34,6 @@ class Job:
     attempts: int  # starts of work, counted before each
     crashes: int  # attempts that ended with the worker's death
     alone: bool  # whether the last attempt had the worker for itself
-
-
-_FIELDS = tuple(field.name for field in fields(Job))
 
 
 def read_job(folder: Path) -> Job | None:
@@ -86,7 +83,7 @@ def write_record(job: Job, folder: int) -> None:
 
 
 def _encode(job: Job) -> bytes:
-    return json.dumps({name: getattr(job, name) for name in _FIELDS}).encode()
+    return json.dumps(asdict(job)).encode()
 
 
 class Folders:
