@@ -12,12 +12,12 @@ __version__ = "0.1.0"
 __all__ = ["DepthEstimator", "Estimate", "__version__"]
 
 if TYPE_CHECKING:
-    from depthd.estimator import DepthEstimator, Estimate
+    from depthd.estimate.estimator import DepthEstimator, Estimate
 
 
 def __getattr__(name: str) -> Any:
     if name in ("DepthEstimator", "Estimate"):
-        from depthd import estimator  # noqa: PLC0415 - see the docstring
+        from depthd.estimate import estimator  # noqa: PLC0415 - see the docstring
 
         return getattr(estimator, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

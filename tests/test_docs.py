@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from readme_tables import TABLES, renew
 
-from depthd.docs import TABLES, renew
-from depthd.errors import EXIT_MEANINGS, FAULTS, ExitCode, FaultCode
-from depthd.events import MEANINGS, Event
-from depthd.states import TRANSITIONS, State
+from depthd.contract.errors import EXIT_MEANINGS, FAULTS, ExitCode, FaultCode
+from depthd.contract.events import MEANINGS, Event
+from depthd.contract.states import TRANSITIONS, State
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -19,7 +19,7 @@ def test_readme_holds_the_tables_of_the_code() -> None:
     text = README.read_text(encoding="utf-8")
     for name in TABLES:
         assert text.count(f"<!-- {name} -->\n") == text.count(f"<!-- /{name} -->") == 1
-    assert renew(text) == text, "run: python -m depthd.docs README.md"
+    assert renew(text) == text, "run: python .ci/readme_tables.py README.md"
 
 
 @pytest.mark.parametrize("name", TABLES)

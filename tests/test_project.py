@@ -46,7 +46,7 @@ def test_types() -> None:
 
 def test_the_supervisor_imports_nothing_heavy_and_stays_small() -> None:
     code = (
-        "import re, sys, depthd.supervisor, depthd.cli, depthd.cli.run\n"
+        "import re, sys, depthd.supervisor.loop, depthd.cli, depthd.cli.run\n"
         "print(' '.join({name.partition('.')[0] for name in sys.modules}))\n"
         "print(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1])"
     )
@@ -79,7 +79,7 @@ def test_the_wheel_holds_what_the_package_needs(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {
         "depthd/py.typed",
-        "depthd/manifest.schema.json",
+        "depthd/contract/manifest.schema.json",
         "depthd/model/data/builtin.safetensors",
         "depthd/model/data/builtin.card.md",
         "depthd/samples/CREDITS.md",

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import IO, Any, Self, cast
 
-from depthd.errors import DepthdError, UnavailableError
+from depthd.contract.errors import DepthdError, UnavailableError
 
 Answer = dict[str, Any]
 

@@ -16,9 +16,9 @@ from typing import IO, Any, Self
 
 from depthd.bench import processes
 from depthd.config import Config
-from depthd.errors import UnavailableError
-from depthd.events import Event
-from depthd.logs import FILE_NAME
+from depthd.contract.errors import UnavailableError
+from depthd.contract.events import Event
+from depthd.supervisor.logs import FILE_NAME
 
 _LOOK_EVERY = 0.02
 _DEADLINE = 600.0

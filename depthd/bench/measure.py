@@ -12,7 +12,7 @@ from statistics import median, quantiles
 
 from depthd.bench.daemon import Daemon, Entry, empty, fill, fresh_root
 from depthd.config import Config
-from depthd.events import Event
+from depthd.contract.events import Event
 
 _REST = 0.2  # seconds between two photos, until everything is idle again
 _IDLE = 6.0

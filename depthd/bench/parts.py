@@ -13,9 +13,9 @@ import numpy as np
 
 from depthd.bench.child import Answer, answer
 from depthd.config import Config
-from depthd.estimator import DepthEstimator
-from depthd.publish import Publisher
-from depthd.worker.messages import Published
+from depthd.contract.messages import Published
+from depthd.estimate.estimator import DepthEstimator
+from depthd.publish.publisher import Publisher
 from depthd.worker.pipeline import Pipeline, Task
 
 
@@ -49,13 +49,16 @@ class Parts:
         if inferences:
             return {"infer": self._infer(Path(photos[0]), inferences)}
         if depths:
-            prepared = [self.estimator.prepare(Path(photo).read_bytes()) for photo in photos]
+            prepared = [
+                self.estimator.prepare(Path(photo).read_bytes(), self.estimator.config.output)
+                for photo in photos
+            ]
             np.save(depths, np.stack([self.estimator.infer(each) for each in prepared]))
             return {}
         return {"stages": [self._stages(Path(photo)) for photo in photos]}
 
     def _infer(self, photo: Path, count: int) -> list[float]:
-        prepared = self.estimator.prepare(photo.read_bytes())
+        prepared = self.estimator.prepare(photo.read_bytes(), self.estimator.config.output)
         milliseconds = []
         for _ in range(count):
             started = time.perf_counter()

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from depthd.errors import UnavailableError
+from depthd.contract.errors import UnavailableError
 
 _QUALITIES = (80, 90, 95)
 _GRAIN = 4.0  # standard deviation, of 255

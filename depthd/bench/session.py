@@ -22,7 +22,7 @@ from depthd.bench.measure import Backlog, Bench, Idle, Run
 from depthd.bench.photos import LARGE, SMALL, TINY, Kind, make_photos
 from depthd.config import Config
 from depthd.config.declaration import Paths
-from depthd.errors import UnavailableError
+from depthd.contract.errors import UnavailableError
 from depthd.model.prepare import is_prepared, prepare
 from depthd.model.weights import Weights, find_weights
 

@@ -18,7 +18,7 @@ from typing import Any
 from unittest.mock import patch
 
 from depthd.bench.child import Answer, answer
-from depthd.errors import UnavailableError
+from depthd.contract.errors import UnavailableError
 
 _MODEL = "midas_v21_small_256"
 

@@ -17,7 +17,7 @@ import click
 
 from depthd import __version__
 from depthd.cli.report import report
-from depthd.errors import DepthdError, ExitCode
+from depthd.contract.errors import DepthdError, ExitCode
 
 COMMANDS = ("run", "demo", "process", "check", "status", "bench", "model", "config")
 DEBUG_VARIABLE = "DEPTHD_DEBUG"

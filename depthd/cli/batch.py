@@ -14,11 +14,11 @@ from depthd.cli.process import Photo
 from depthd.cli.progress import progress_bar
 from depthd.cli.report import report
 from depthd.config import Config
-from depthd.errors import FAULTS, ExitCode, OutputError
-from depthd.estimator import DepthEstimator
-from depthd.names import printable, timestamp
-from depthd.publish import Publisher
-from depthd.worker.messages import Blocked, Broken, Message, Published, Refused
+from depthd.contract.errors import FAULTS, ExitCode, OutputError
+from depthd.contract.messages import Blocked, Broken, Message, Published, Refused
+from depthd.contract.names import printable, timestamp
+from depthd.estimate.estimator import DepthEstimator
+from depthd.publish.publisher import Publisher
 from depthd.worker.pipeline import Pipeline, Task
 
 _IN_FLIGHT = 4  # one in each stage of the pipeline, and one on its way

@@ -12,7 +12,7 @@ import click
 
 from depthd.cli.options import Configured, configured
 from depthd.cli.report import report
-from depthd.errors import OutputError
+from depthd.contract.errors import OutputError
 
 if TYPE_CHECKING:
     from depthd.bench.session import Results

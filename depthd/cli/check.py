@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from depthd.cli.options import Configured, configured
-from depthd.errors import ExitCode
+from depthd.contract.errors import ExitCode
 
 
 @click.command("check")

@@ -16,13 +16,13 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from depthd import files
 from depthd.cli.trial import Trial
 from depthd.config import Config
 from depthd.config.declaration import Paths
-from depthd.errors import DepthdError
+from depthd.contract.errors import DepthdError
 from depthd.intake.watch import Notes, Watcher
 from depthd.model.weights import find_weights
+from depthd.system import files
 
 _HIDDEN = ".depthd-check-"
 _EVENT_DEADLINE = 2.0

@@ -11,7 +11,7 @@ import yaml
 
 from depthd.cli.options import Configured, configured
 from depthd.config.load import Loaded
-from depthd.names import printable
+from depthd.contract.names import printable
 
 _WIDTH = 44  # column of the origins
 

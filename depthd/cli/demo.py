@@ -22,10 +22,10 @@ import click
 from depthd.cli.report import report
 from depthd.config import Config
 from depthd.config.load import load
-from depthd.errors import DepthdError, ExitCode, OutputError, UnavailableError
-from depthd.events import Event
-from depthd.logs import FILE_NAME
-from depthd.manifest import Manifest
+from depthd.contract.errors import DepthdError, ExitCode, OutputError, UnavailableError
+from depthd.contract.events import Event
+from depthd.contract.manifest import Manifest
+from depthd.supervisor.logs import FILE_NAME
 
 _DEADLINE = 900.0  # seconds; a first start may download and convert the network
 _STOP_DEADLINE = 30.0

@@ -9,10 +9,10 @@ import click
 from depthd.cli.options import Configured, configured
 from depthd.cli.report import report
 from depthd.config import Config
-from depthd.errors import DepthdError
+from depthd.contract.errors import DepthdError
+from depthd.contract.names import printable
 from depthd.model.catalogue import MODELS
 from depthd.model.weights import Weights, adopt_file, find_weights
-from depthd.names import printable
 
 
 @click.group("model")

@@ -11,7 +11,7 @@ import click
 
 from depthd.cli.options import Configured, configured
 from depthd.config import Config
-from depthd.errors import ExitCode, NoInputError, OutputError
+from depthd.contract.errors import ExitCode, NoInputError, OutputError
 from depthd.intake.patterns import Names, is_partial
 from depthd.model.storage import user_cache
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from depthd.names import printable
+from depthd.contract.names import printable
 
 
 def report(text: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from depthd.cli.options import Configured, configured
-from depthd.errors import ExitCode
+from depthd.contract.errors import ExitCode
 
 
 @click.command("run")
@@ -23,6 +23,6 @@ def command(configured: Configured, *, once: bool) -> ExitCode:
       depthd run --root ~/depth
       cp photo.jpg ~/depth/inbox/     # results appear in ~/depth/outbox/
     """
-    from depthd import supervisor  # noqa: PLC0415 - only this command needs it
+    from depthd.supervisor import loop  # noqa: PLC0415 - only this command needs it
 
-    return supervisor.run(configured.config(), reload=configured.config, once=once)
+    return loop.run(configured.config(), reload=configured.config, once=once)

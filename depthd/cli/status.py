@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 import click
 
 from depthd.cli.options import Configured, configured
-from depthd.errors import ExitCode
-from depthd.status import Status, read
+from depthd.contract.errors import ExitCode
+from depthd.contract.status import Status, read
 
 
 @click.command("status")

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from depthd.names import printable
+from depthd.contract.names import printable
 
 _UNLIMITED = 10_000  # columns, where no terminal cuts the lines
 

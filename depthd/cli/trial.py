@@ -15,7 +15,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from depthd.config import Config
-from depthd.errors import DepthdError
+from depthd.contract.errors import DepthdError
 from depthd.model.engine import open_engine
 from depthd.model.prepare import is_prepared
 from depthd.model.weights import find_weights

@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from depthd.config.units import Duration, Size
+from depthd.contract.formats import Format
 
 PHOTO_SUFFIXES = ("jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "heic", "heif", "avif")
 
@@ -145,11 +146,11 @@ class Worker(Section):
     )
 
 
-class Output(Section):
-    """What is written for each photo."""
+class FolderPolicy(Section):
+    """What a photo's folder decides; resolved when the photo is claimed, and kept with it."""
 
-    formats: tuple[Literal["heatmap", "npy", "png16", "pfm", "preview"], ...] = Field(
-        ("heatmap", "npy"), min_length=1, description="any of heatmap, npy, png16, pfm, preview"
+    formats: tuple[Format, ...] = Field(
+        (Format.HEATMAP, Format.NPY), min_length=1, description=f"any of {', '.join(Format)}"
     )
     size: Annotated[Literal["original", "model"] | int, BeforeValidator(_parse_output_size)] = (
         Field("original", description="original, model, or the longest side in pixels")
@@ -162,18 +163,23 @@ class Output(Section):
         description="depth shown as darkest and brightest: minmax, percentile (2nd and 98th), "
         "or two values such as [0, 1000] that make pictures comparable",
     )
-    mode: Annotated[
-        int,
-        BeforeValidator(_parse_mode),
-        PlainSerializer("{:04o}".format),
-        WithJsonSchema({"type": ["string", "integer"], "examples": ["0640"]}),
-    ] = Field(0o640, description="rights of result files; their group is the folder's")
 
     @model_validator(mode="after")
     def _range_is_ascending(self) -> Self:
         if isinstance(self.range, tuple) and not self.range[0] < self.range[1]:
             raise ValueError("range needs two values, the smaller one first")
         return self
+
+
+class Output(FolderPolicy):
+    """What is written for each photo."""
+
+    mode: Annotated[
+        int,
+        BeforeValidator(_parse_mode),
+        PlainSerializer("{:04o}".format),
+        WithJsonSchema({"type": ["string", "integer"], "examples": ["0640"]}),
+    ] = Field(0o640, description="rights of result files; their group is the folder's")
 
 
 class Disk(Section):
@@ -212,6 +218,10 @@ class Config(Section):
         """Absolute path of inbox, work, outbox, done, failed, log or state."""
         path: Path | None = getattr(self.paths, name)
         return (self.root / (path or name)).absolute()
+
+    def policy(self, name: str) -> FolderPolicy:  # noqa: ARG002 - one policy for all folders so far
+        """What holds for a photo of this name inside the inbox."""
+        return FolderPolicy(**{key: getattr(self.output, key) for key in FolderPolicy.model_fields})
 
     @model_validator(mode="after")
     def _folders_lie_apart(self) -> Self:

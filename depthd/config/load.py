@@ -19,7 +19,7 @@ from pydantic_core import ErrorDetails
 
 from depthd.config.declaration import Config
 from depthd.config.text import TextError, parse_document, parse_flow
-from depthd.errors import ConfigurationError, UsageError
+from depthd.contract.errors import ConfigurationError, UsageError
 
 PREFIX = "DEPTHD_"
 

@@ -12,12 +12,12 @@ import os
 import platform
 from collections import deque
 
-from depthd import files
 from depthd.config import Config
-from depthd.events import Event
+from depthd.contract.events import Event
 from depthd.intake.mounts import shared_type
 from depthd.intake.watch import Notes, Watcher
-from depthd.logs import Emit
+from depthd.supervisor.logs import Emit
+from depthd.system import files
 
 _PROBE_PREFIX = ".depthd-probe-"
 

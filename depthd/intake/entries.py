@@ -15,7 +15,7 @@ from depthd.intake.patterns import Names
 from depthd.intake.refusals import Refusals
 from depthd.intake.scan import MAX_DEPTH, Found, Looker, Refusal, is_long, refusal
 from depthd.intake.settle import Candidate, Settling
-from depthd.logs import Emit
+from depthd.supervisor.logs import Emit
 
 _LOOKS = 256  # second looks fetched at a time
 

@@ -10,14 +10,14 @@ import time
 from collections.abc import Callable
 
 from depthd.config import Config
-from depthd.events import Event
+from depthd.contract.events import Event
 from depthd.intake.attachment import Attachment
 from depthd.intake.entries import Entries
 from depthd.intake.rounds import Rounds
 from depthd.intake.scan import Looker, Refusal, walk
 from depthd.intake.settle import Candidate
 from depthd.intake.watch import Kind, Note, Notes
-from depthd.logs import Emit
+from depthd.supervisor.logs import Emit
 
 _SLICE = 0.002  # seconds for notes, for second looks and for scans, each
 _TRACKED = 100_000  # files remembered at a time; the others are found by later scans

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from depthd.events import Event
+from depthd.contract.events import Event
 from depthd.intake.scan import Refusal
-from depthd.logs import Emit
+from depthd.supervisor.logs import Emit
 
 
 class Refusals:

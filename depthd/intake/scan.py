@@ -14,8 +14,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
-from depthd import files
 from depthd.intake.patterns import Names
+from depthd.system import files
 
 MAX_DEPTH = 64  # folders inside each other
 MAX_PATH = 2048  # bytes; leaves room for the outbox's own path and the suffixes of results

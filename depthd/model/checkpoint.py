@@ -13,7 +13,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from depthd.errors import UnavailableError
+from depthd.contract.errors import UnavailableError
 from depthd.model.catalogue import ModelSpec
 from depthd.model.network import MidasNet
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from depthd.errors import DepthdError, ExitCode, UnavailableError
+from depthd.contract.errors import DepthdError, ExitCode, UnavailableError
 from depthd.model.catalogue import MODELS
 from depthd.model.checkpoint import load_network
 from depthd.model.ir_cache import MODEL_FILE

@@ -16,7 +16,7 @@ from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 
 from depthd import __version__
-from depthd.errors import OutputError, UnavailableError
+from depthd.contract.errors import OutputError, UnavailableError
 from depthd.model.storage import exclusive, publish, sha256_file
 
 _CHUNK = 1 << 16

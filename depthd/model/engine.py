@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from depthd.config import Model
-from depthd.errors import UnavailableError
+from depthd.contract.errors import UnavailableError
 from depthd.model.weights import Weights
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class EngineDescription:
     Attributes:
         engine: `torch` or `openvino`.
         precision: the arithmetic it really uses, `f32` or `bf16`.
-        threads: how many threads its inferences use, all lanes together.
+        threads: how many threads its inferences use, all streams together.
         device: the processor's name, as far as it is known.
     """
 
@@ -37,19 +37,19 @@ class EngineDescription:
 
 
 class Engine(Protocol):
-    """A loaded network, for as many threads at once as it has lanes.
+    """A loaded network, for as many threads at once as it has streams.
 
     Attributes:
-        lanes: how many inferences may run at once, each on its share of the processors.
-        most_lanes: how many it can be given.
+        streams: how many inferences may run at once, each on its share of the processors.
+        most_streams: how many it can be given.
     """
 
     @property
     def description(self) -> EngineDescription: ...
     @property
-    def lanes(self) -> int: ...
+    def streams(self) -> int: ...
     @property
-    def most_lanes(self) -> int: ...
+    def most_streams(self) -> int: ...
 
     def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Relative inverse depth of one prepared photo.
@@ -60,12 +60,12 @@ class Engine(Protocol):
 
         Returns:
             (h, w) float32, at least 0, larger is nearer; an array of the caller's own, the same
-            to the last bit in any number of lanes.
+            to the last bit in any number of streams.
         """
         ...
 
-    def arrange(self, lanes: int) -> None:
-        """Change the number of lanes, while no inference runs; takes half a second.
+    def arrange(self, streams: int) -> None:
+        """Change the number of streams, while no inference runs; takes half a second.
 
         Raises:
             UnavailableError: it cannot be had, for lack of memory say; nothing has changed.
@@ -88,7 +88,7 @@ def open_engine(
         weights: from `find_weights`.
         state: the folder state/; OpenVINO's form of the network is kept in state/models/.
         report: told in words about slow steps.
-        is_busy: begin with as many lanes as there can be, not with one.
+        is_busy: begin with as many streams as there can be, not with one.
 
     Raises:
         UnavailableError: the engine is not installed, the processor lacks the precision, or the

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from depthd.config import Model
-from depthd.errors import UnavailableError
+from depthd.contract.errors import UnavailableError
 from depthd.model.cpus import usable_cpus
 from depthd.model.engine import EngineDescription
 from depthd.model.silent_openvino import openvino
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _DEVICE = "CPU"
 _MADV_DONTNEED = 4
-_MOST_LANES = 2  # the pipeline's other stages do not fill more
+_MOST_STREAMS = 2  # the pipeline's other stages do not fill more
 
 
 class OpenVinoEngine:
@@ -34,7 +34,7 @@ class OpenVinoEngine:
     Args:
         config: the section `model`.
         network: `model.xml`, from `prepare`.
-        is_busy: begin with `most_lanes`.
+        is_busy: begin with `most_streams`.
     """
 
     def __init__(self, config: Model, network: Path, *, is_busy: bool = False) -> None:
@@ -56,23 +56,23 @@ class OpenVinoEngine:
             threads,
             core.get_property(_DEVICE, "FULL_DEVICE_NAME"),
         )
-        self.lanes = 0
-        self.most_lanes = min(threads, _MOST_LANES)
+        self.streams = 0
+        self.most_streams = min(threads, _MOST_STREAMS)
         self._core = core
         self._network = network
         self._weights = os.path.realpath(network.with_suffix(".bin"))
         self._seen: set[tuple[int, ...]] = set()
         self._free: SimpleQueue[openvino.InferRequest]
-        self.arrange(self.most_lanes if is_busy else 1)
+        self.arrange(self.most_streams if is_busy else 1)
 
-    def arrange(self, lanes: int) -> None:
-        """See `Engine`; between two numbers of lanes the memory holds both."""
-        if lanes == self.lanes:
+    def arrange(self, streams: int) -> None:
+        """See `Engine`; between two numbers of streams the memory holds both."""
+        if streams == self.streams:
             return
         options = {
             # OpenVINO's own default is bf16 where the processor has it: other numbers.
             "INFERENCE_PRECISION_HINT": self.description.precision,
-            "NUM_STREAMS": lanes,
+            "NUM_STREAMS": streams,
             "INFERENCE_NUM_THREADS": self.description.threads,
             # Pinned threads would fight with those that decode and encode, and a hardened
             # service may not call sched_setaffinity.
@@ -81,7 +81,7 @@ class OpenVinoEngine:
         free: SimpleQueue[openvino.InferRequest] = SimpleQueue()
         try:
             compiled = self._core.compile_model(self._network, _DEVICE, options)
-            requests = [compiled.create_infer_request() for _ in range(lanes)]
+            requests = [compiled.create_infer_request() for _ in range(streams)]
             for request in requests:
                 request.start_async([np.zeros((1, 3, 192, 256), np.float32)])
             for request in requests:
@@ -92,7 +92,7 @@ class OpenVinoEngine:
                 f"OpenVINO cannot load {self._network}: {str(error).splitlines()[-1]}",
                 "delete its folder, or set model.engine: torch",
             ) from error
-        self._free, self.lanes = free, lanes
+        self._free, self.streams = free, streams
         self._seen.clear()
         _leave_memory(self._weights)
 

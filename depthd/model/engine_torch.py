@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from depthd.config import Model
-from depthd.errors import UnavailableError
+from depthd.contract.errors import UnavailableError
 from depthd.model.checkpoint import load_network
 from depthd.model.cpus import usable_cpus
 from depthd.model.engine import EngineDescription, processor_name
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 class TorchEngine:
-    """See `Engine`. One lane: the thread count is torch's, and so holds for the whole process."""
+    """See `Engine`. One stream: the thread count is torch's, and so holds for the whole process."""
 
-    lanes = most_lanes = 1
+    streams = most_streams = 1
 
     def __init__(self, config: Model, weights: Weights) -> None:
         """Load the network.
@@ -51,5 +51,5 @@ class TorchEngine:
             depth: NDArray[np.float32] = self._network(photos)[0].numpy()
         return depth
 
-    def arrange(self, lanes: int) -> None:
+    def arrange(self, streams: int) -> None:
         """There is nothing to choose from."""

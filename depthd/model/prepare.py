@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from depthd.errors import OutputError, UnavailableError
+from depthd.contract.errors import OutputError, UnavailableError
 from depthd.model.ir_cache import MODEL_FILE, IrCache
 from depthd.model.storage import exclusive
 from depthd.model.weights import Weights

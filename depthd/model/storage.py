@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from depthd.files import fsync_directory
+from depthd.system.files import fsync_directory
 
 
 def user_cache() -> Path:

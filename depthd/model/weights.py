@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from depthd.config import Model
-from depthd.errors import DepthdError, NoInputError, OutputError, UnavailableError
+from depthd.contract.errors import DepthdError, NoInputError, OutputError, UnavailableError
 from depthd.model.catalogue import MODELS, ModelSpec
 from depthd.model.download import download
 from depthd.model.storage import exclusive, publish, sha256_file, user_cache

@@ -15,11 +15,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from depthd import files
 from depthd.config import Config
-from depthd.errors import FAULTS, FaultCode
-from depthd.names import candidates, printable, split, timestamp
+from depthd.contract.errors import FAULTS, FaultCode
+from depthd.contract.names import candidates, printable, split, timestamp
 from depthd.spool.jobs import ORIGINAL, Job
+from depthd.system import files
 
 # A folder that a photo's name asks for cannot exist: that is no fault of the disk.
 NO_PLACE = frozenset({errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})

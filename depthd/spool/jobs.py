@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from depthd import files
+from depthd.system import files
 
 ORIGINAL = "original"
 _RECORD = "job.json"

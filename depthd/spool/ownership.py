@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from depthd.config import Config
-from depthd.errors import ConfigurationError, OutputError
+from depthd.contract.errors import ConfigurationError, OutputError
 
 _FOLDER_MODES = {
     "inbox": 0o775,

@@ -16,10 +16,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from depthd import files
 from depthd.config import Config
-from depthd.errors import ConfigurationError, FaultCode, OutputError
-from depthd.names import split, timestamp
+from depthd.contract.errors import ConfigurationError, FaultCode, OutputError
+from depthd.contract.names import split, timestamp
 from depthd.spool import ownership
 from depthd.spool.home import GONE, Home, rename_to_first_free
 from depthd.spool.jobs import (
@@ -31,6 +30,7 @@ from depthd.spool.jobs import (
     write_first_record,
     write_record,
 )
+from depthd.system import files
 
 if TYPE_CHECKING:  # the worker reads jobs; it has no use for watchers and logs
     from depthd.intake import Candidate

@@ -1,5 +1,5 @@
-"""The worker: one process that holds the network, and the supervisor's hold on it.
+"""The worker: the one process that holds the network. Imported by nobody but itself.
 
-`handle` and `messages` belong to the supervisor and import nothing heavy; `main` and `pipeline`
-are imported only inside the worker process.
+What the supervisor knows of it is `supervisor/worker_process.py`; what the two say to each other
+is `contract/messages.py`.
 """

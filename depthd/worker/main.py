@@ -18,10 +18,19 @@ from contextlib import suppress
 from pathlib import Path
 
 from depthd.config import Config
-from depthd.errors import DepthdError, ExitCode, FaultCode
-from depthd.publish import Publisher
+from depthd.contract.errors import DepthdError, ExitCode, FaultCode
+from depthd.contract.messages import (
+    Blocked,
+    Message,
+    Ready,
+    Refused,
+    Step,
+    Unavailable,
+    Work,
+    encode,
+)
+from depthd.publish.publisher import Publisher
 from depthd.spool import read_job
-from depthd.worker.messages import Blocked, Message, Ready, Refused, Step, Unavailable, Work, encode
 
 _PR_SET_PDEATHSIG = 1
 _FIRST_VICTIM = "500"  # when memory runs out the kernel takes the worker, not the supervisor
@@ -48,7 +57,7 @@ def main() -> int:
 
         try:
             # Imported late: a broken installation is then said in words, like a missing model.
-            from depthd.estimator import DepthEstimator  # noqa: PLC0415
+            from depthd.estimate.estimator import DepthEstimator  # noqa: PLC0415
             from depthd.worker.pipeline import Pipeline, Task, rehearse  # noqa: PLC0415
 
             estimator = DepthEstimator(

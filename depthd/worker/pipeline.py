@@ -1,6 +1,6 @@
 """Jobs through decode, infer and publish, overlapped.
 
-While the network runs on one photo, or on two (see `lanes`), the next is decoded and the last two
+While the network runs on one photo, or on two (see `streams`), the next is decoded and the last two
 are rendered and written: one waits for the disk while the other is encoded. Queues of one hold the
 look-ahead, and with it the memory, bounded. A fault in one photo is reported for that photo alone;
 the caller decides what follows from it.
@@ -25,16 +25,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from depthd import __version__, files, manifest
-from depthd.errors import FaultCode, PhotoError
-from depthd.estimator import DepthEstimator, Estimate, Prepared
-from depthd.names import candidates, readable
-from depthd.photo.render import Rendered, render
-from depthd.publish import NamesTaken, PublishedFile, Publisher
+from depthd import __version__
+from depthd.contract import manifest
+from depthd.contract.errors import FaultCode, PhotoError
+from depthd.contract.messages import Blocked, Broken, Message, Published, Refused
+from depthd.contract.names import candidates, readable
+from depthd.contract.status import moment
+from depthd.estimate.estimator import DepthEstimator, Estimate, Prepared
+from depthd.publish.publisher import NamesTaken, PublishedFile, Publisher
+from depthd.render.render import Rendered, render
 from depthd.spool import NO_PLACE, Job, original_path
-from depthd.status import moment
-from depthd.worker.lanes import Lanes
-from depthd.worker.messages import Blocked, Broken, Message, Published, Refused
+from depthd.system import files
+from depthd.worker.streams import Streams
 
 _DISK_TROUBLE = frozenset({errno.EIO, errno.EBADMSG, errno.EUCLEAN})
 # Nothing that this photo has done, nor what will last.
@@ -130,11 +132,12 @@ class Pipeline:
         self, estimator: DepthEstimator, publisher: Publisher, say: Callable[[Message], None]
     ) -> None:
         self._estimator = estimator
+        self._policy = estimator.config.output
         self._publisher = publisher
         self._say = say
         # The stages keep the processors busy; OpenCV's own threads would only wait for each other.
         cv2.setNumThreads(1)
-        self._lanes = Lanes(estimator.engine)
+        self._streams = Streams(estimator.engine)
         self._submitted: Queue[_Submitted | None] = Queue()
         decoded: Queue[_Decoded | None] = Queue(1)
         inferred: Queue[_Inferred | None] = Queue(1)
@@ -142,7 +145,7 @@ class Pipeline:
             threading.Thread(target=self._run, args=[stage], name=stage.name, daemon=True)
             for stage in (
                 _Stage("decode", 1, self._submitted, self._decode, decoded),
-                _Stage("infer", estimator.engine.most_lanes, decoded, self._infer, inferred),
+                _Stage("infer", estimator.engine.most_streams, decoded, self._infer, inferred),
                 _Stage("publish", 2, inferred, self._publish, None),
             )
             for _ in range(stage.threads)
@@ -159,7 +162,7 @@ class Pipeline:
         self._submitted.put(None)
         for thread in self._threads:
             thread.join()
-        self._lanes.close()
+        self._streams.close()
 
     def _run(self, stage: _Stage[_In, _Out]) -> None:
         """A stage's thread: take, work, hand on; a fault ends that one photo's way."""
@@ -185,21 +188,21 @@ class Pipeline:
         sha256 = hashlib.sha256(data).hexdigest()
         source = manifest.Source.of(task.name, sha256, len(data))
         read = _since(clock)
-        return _Decoded(task, started, source, self._estimator.prepare(data), read)
+        return _Decoded(task, started, source, self._estimator.prepare(data, self._policy), read)
 
     def _infer(self, decoded: _Decoded) -> _Inferred:
-        with self._lanes.enter():
+        with self._streams.enter():
             clock = time.perf_counter()
             raw = self._estimator.infer(decoded.prepared)
         return _Inferred(decoded.task, decoded, raw, _since(clock))
 
     def _publish(self, inferred: _Inferred) -> None:
         task = inferred.task
-        estimate = self._estimator.finish(inferred.decoded.prepared, inferred.raw)
+        estimate = self._estimator.finish(inferred.decoded.prepared, inferred.raw, self._policy)
         milliseconds = {"read": inferred.decoded.read, "infer": inferred.infer}
         milliseconds.update(estimate.info.milliseconds)
         clock = time.perf_counter()
-        rendered = render(estimate, self._estimator.config.output)
+        rendered = render(estimate, self._policy)
         milliseconds["render"] = _since(clock)
         clock = time.perf_counter()
 
@@ -237,11 +240,12 @@ def rehearse(estimator: DepthEstimator) -> None:
     A module that fails to load in the middle of a photo (no descriptor free, say) would spoil
     this one and all that follow.
     """
+    policy = estimator.config.output
     Image.init()
     for kind in (".png", ".jpg"):
         _, data = cv2.imencode(kind, np.zeros((32, 32, 3), np.uint8))
-        prepared = estimator.prepare(data.tobytes())
-    render(estimator.finish(prepared, estimator.infer(prepared)), estimator.config.output)
+        prepared = estimator.prepare(data.tobytes(), policy)
+    render(estimator.finish(prepared, estimator.infer(prepared), policy), policy)
 
 
 def _list(

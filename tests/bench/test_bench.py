@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from depthd.errors import ExitCode
+from depthd.contract.errors import ExitCode
 
 SHORT = ("--rounds", "1", "--small", "2", "--large", "2", "--latency", "2")
 

@@ -13,10 +13,10 @@ from daemon import Daemon, drop
 
 from depthd.bench import processes
 from depthd.config import Config, Output
-from depthd.estimator import DepthEstimator
-from depthd.photo.render import render
-from depthd.publish import Publisher
-from depthd.worker.messages import Published
+from depthd.contract.messages import Published
+from depthd.estimate.estimator import DepthEstimator
+from depthd.publish.publisher import Publisher
+from depthd.render.render import render
 from depthd.worker.pipeline import Pipeline, Task
 
 SHAPES = [(64, 48), (48, 64), (64, 64), (96, 32), (32, 96), (80, 60), (60, 80), (128, 72)]

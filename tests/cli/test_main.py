@@ -12,7 +12,7 @@ import click
 import pytest
 
 from depthd import __version__, cli
-from depthd.errors import ExitCode, OutputError
+from depthd.contract.errors import ExitCode, OutputError
 
 from .conftest import Depthd
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from depthd.config import Config
 from depthd.config.load import OTHER_VARIABLES, keys, load
 from depthd.config.text import MAX_BYTES
-from depthd.errors import ConfigurationError, UsageError
+from depthd.contract.errors import ConfigurationError, UsageError
 from depthd.model.weights import MIRROR_VARIABLE
 
 

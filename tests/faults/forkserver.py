@@ -112,8 +112,8 @@ def serve() -> None:
 
 def _import_everything() -> None:
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # threads do not survive a fork
-    import depthd.estimator  # noqa: PLC0415
-    import depthd.supervisor  # noqa: PLC0415
+    import depthd.estimate.estimator  # noqa: PLC0415
+    import depthd.supervisor.loop  # noqa: PLC0415
     import depthd.worker.main  # noqa: PLC0415
     import depthd.worker.pipeline  # noqa: F401, PLC0415
 
@@ -122,7 +122,7 @@ def _replace_network() -> None:
     import cv2  # noqa: PLC0415
     import numpy as np  # noqa: PLC0415
 
-    from depthd import estimator  # noqa: PLC0415
+    from depthd.estimate import estimator  # noqa: PLC0415
     from depthd.model.catalogue import MODELS  # noqa: PLC0415
     from depthd.model.engine import EngineDescription  # noqa: PLC0415
     from depthd.model.weights import Weights  # noqa: PLC0415
@@ -130,7 +130,7 @@ def _replace_network() -> None:
 
     class Blur:
         description = EngineDescription("blur", "1", "f32", 1, "")
-        lanes = most_lanes = 1
+        streams = most_streams = 1
 
         def infer(self, batch: Any) -> Any:
             return np.ascontiguousarray(cv2.blur(batch[0].mean(0), (9, 9)) + 3)
@@ -188,12 +188,12 @@ def _redirect(errors: str) -> None:
 
 
 def _daemon(order: Order) -> int:
-    from depthd import supervisor  # noqa: PLC0415
     from depthd.config.load import load  # noqa: PLC0415
-    from depthd.errors import DepthdError  # noqa: PLC0415
-    from depthd.worker import handle  # noqa: PLC0415
+    from depthd.contract.errors import DepthdError  # noqa: PLC0415
+    from depthd.supervisor import loop as supervisor  # noqa: PLC0415
+    from depthd.supervisor import worker_process  # noqa: PLC0415
 
-    handle.subprocess.Popen = ForkedWorker  # type: ignore[misc, assignment]
+    worker_process.subprocess.Popen = ForkedWorker  # type: ignore[misc, assignment]
     config = load(None, {}, list(order.settings), Path(order.root)).config
     _trace_this_process(order.supervisor, f"{order.root}.supervisor.strace")
     try:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from depthd.config import Config
-from depthd.events import Event
+from depthd.contract.events import Event
 from depthd.intake import Candidate, Intake
 
 DEADLINE = 60.0  # seconds; far more than anything here takes

@@ -16,7 +16,7 @@ import pytest
 from inbox_loop import DEADLINE, Loop, Start
 from watchdog.observers.api import EventEmitter
 
-from depthd.events import Event
+from depthd.contract.events import Event
 from depthd.intake import attachment
 from depthd.intake.mounts import shared_type, type_of
 from depthd.intake.watch import Kind, Note

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from inbox_loop import Loop, Start
 
-from depthd.events import Event
+from depthd.contract.events import Event
 from depthd.intake import Intake, entries, inbox
 from depthd.intake.refusals import Refusals
 from depthd.intake.scan import Looker, Refusal

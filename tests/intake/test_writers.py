@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from inbox_loop import Loop, Start
 
-from depthd.events import Event
+from depthd.contract.events import Event
 
 PHOTO = b"photo" * 1000
 

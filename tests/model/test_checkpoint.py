@@ -11,7 +11,7 @@ import pytest
 import torch
 from random_weights import random_network, save_random_weights
 
-from depthd.errors import UnavailableError
+from depthd.contract.errors import UnavailableError
 from depthd.model.catalogue import MODELS
 from depthd.model.checkpoint import load_network
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from file_server import Script, proxy, serving
 
-from depthd.errors import OutputError, UnavailableError
+from depthd.contract.errors import OutputError, UnavailableError
 from depthd.model.download import Limits, download
 
 CONTENT = os.urandom(300_000)

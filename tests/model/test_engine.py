@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from depthd.config import Model
-from depthd.errors import UnavailableError
+from depthd.contract.errors import UnavailableError
 from depthd.model import engine_openvino
 from depthd.model.engine import Engine, open_engine
 from depthd.model.weights import find_weights
@@ -67,19 +67,21 @@ print(json.dumps([name for name in ("torch", "timm", "torchvision", "cv2") if na
     assert json.loads(run.stdout) == []  # and nothing was reported: no conversion
 
 
-@pytest.mark.skipif(CPUS < 2, reason="one processor has one lane")
-def test_lanes_side_by_side_give_the_same_bits(prepared_state: Path, random_weights: Path) -> None:
+@pytest.mark.skipif(CPUS < 2, reason="one processor has one stream")
+def test_streams_side_by_side_give_the_same_bits(
+    prepared_state: Path, random_weights: Path
+) -> None:
     engine = opened(prepared_state, random_weights)
     photos = [noise(192, 256), -noise(256, 160)]
     alone = [engine.infer(photo) for photo in photos]
-    assert (engine.lanes, engine.most_lanes) == (1, 2)
+    assert (engine.streams, engine.most_streams) == (1, 2)
     engine.arrange(2)
     with ThreadPoolExecutor(2) as threads:
         together = list(threads.map(engine.infer, 4 * photos))
     assert all(np.array_equal(a, b) for a, b in zip(4 * alone, together, strict=True))
 
 
-@pytest.mark.skipif(CPUS < 2, reason="one processor has one lane")
+@pytest.mark.skipif(CPUS < 2, reason="one processor has one stream")
 def test_an_arrangement_that_cannot_be_had_changes_nothing(
     prepared_state: Path, random_weights: Path
 ) -> None:
@@ -89,7 +91,7 @@ def test_an_arrangement_that_cannot_be_had_changes_nothing(
     network.rename(network.with_suffix(".away"))
     with pytest.raises(UnavailableError):
         engine.arrange(2)
-    assert engine.lanes == 1
+    assert engine.streams == 1
     assert np.array_equal(engine.infer(noise(64, 64)), expected)
 
 

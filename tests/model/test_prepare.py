@@ -16,7 +16,7 @@ import torch
 from random_weights import random_network
 
 from depthd.config import Model
-from depthd.errors import OutputError, UnavailableError
+from depthd.contract.errors import OutputError, UnavailableError
 from depthd.model import ir_cache, prepare
 from depthd.model.catalogue import MODELS
 from depthd.model.weights import Weights, find_weights

@@ -13,7 +13,7 @@ import pytest
 from file_server import Script, serving
 
 from depthd.config import Model
-from depthd.errors import ExitCode, NoInputError, UnavailableError
+from depthd.contract.errors import ExitCode, NoInputError, UnavailableError
 from depthd.model.catalogue import MODELS
 from depthd.model.weights import Weights, adopt_file, find_weights, weights_path
 

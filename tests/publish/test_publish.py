@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from depthd import files
-from depthd.publish import NamesTaken, PublishedFile, Publisher
+from depthd.publish.publisher import NamesTaken, PublishedFile, Publisher
+from depthd.system import files
 
 STAMP = "20261123T064500.123Z"
 INSTANCE = "0123abcd"

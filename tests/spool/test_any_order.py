@@ -21,12 +21,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from depthd import files
 from depthd.config import Config
-from depthd.errors import FaultCode
+from depthd.contract.errors import FaultCode
 from depthd.intake import Candidate
-from depthd.publish import PublishedFile, Publisher
+from depthd.publish.publisher import PublishedFile, Publisher
 from depthd.spool import Job, Spool, Vanished
+from depthd.system import files
 
 NAMES = ("a.jpg", "cam/a.jpg", "cam/b.jpg")
 OPERATIONS = ("rename", "link", "unlink", "mkdir", "rmdir", "fsync", "write", "fchmod")

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from depthd.config import Config
-from depthd.errors import ConfigurationError, FaultCode, OutputError
+from depthd.contract.errors import ConfigurationError, FaultCode, OutputError
+from depthd.contract.names import candidates
 from depthd.intake import Candidate
-from depthd.names import candidates
 from depthd.spool import Job, Spool, Vanished, original_path, read_job
 from depthd.spool.spool import _rename_out
 

@@ -14,7 +14,7 @@ from depthd.cli import depthd
 from depthd.cli.options import DEFAULT_FILE
 from depthd.config import Config
 from depthd.config.load import load
-from depthd.errors import ExitCode
+from depthd.contract.errors import ExitCode
 
 ROOT = Config().root
 FOLDERS = ("inbox", "outbox", "done", "failed", "work", "log", "state")

@@ -1,0 +1,1 @@
+"""From a photo's bytes to its depth; the public Python interface."""

@@ -1,0 +1,252 @@
+"""Photo in, depth out: the public Python interface and the very code that the worker runs.
+
+Three stages that may run in different threads: `prepare` (CPU, one photo each), `infer` (the
+engine; one at a time), `finish`. Knows decoder, transform and engine; writes no files.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from depthd.config import Config, FolderPolicy
+from depthd.contract import manifest
+from depthd.contract.errors import FaultCode, NoInputError, PhotoError, UnavailableError
+from depthd.contract.formats import Format
+from depthd.decode.decoder import Photo, decode
+from depthd.estimate.transform import network_size, preprocess, resize_depth
+from depthd.model.engine import open_engine
+from depthd.model.storage import user_cache
+from depthd.model.weights import find_weights
+
+PERCENTILES = (2, 25, 50, 75, 98)
+PREVIEW_SIDE = 640  # longest side in pixels of the photo kept for the preview
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A photo ready for the network; its full pixels are gone."""
+
+    batch: NDArray[np.float32]  # (1, 3, h, w)
+    photo: manifest.Photo
+    thumbnail: NDArray[np.uint8] | None  # RGB, longest side PREVIEW_SIDE; only for previews
+    milliseconds: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Info:
+    """What the manifest says of an estimate."""
+
+    photo: manifest.Photo
+    depth: manifest.Depth
+    model: manifest.Model
+    milliseconds: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """`depth` is float32 (H, W) of the upright photo: relative inverse depth, larger is nearer."""
+
+    depth: NDArray[np.float32]
+    info: Info
+    thumbnail: NDArray[np.uint8] | None = None
+
+
+class _Stopwatch:
+    """Milliseconds between two calls."""
+
+    def __init__(self) -> None:
+        self._last = time.perf_counter()
+
+    def lap(self) -> float:
+        now = time.perf_counter()
+        elapsed, self._last = now - self._last, now
+        return round(elapsed * 1000, 3)
+
+
+def _silent(_text: str) -> None:
+    pass
+
+
+class DepthEstimator:
+    """Holds weights and engine; load once, use for many photos.
+
+    Make one in each process: after a fork the engine's threads are gone, so a copy that was
+    inherited refuses to work. `Config` can be pickled and sent to spawned processes.
+
+    Args:
+        config: model.*, worker.max_pixels and output.size, .formats are used.
+        state: folder for weights and converted models; by default that of `config`, and without
+            a `config` one in the user's cache.
+        report: called with what is being done (finding, downloading, converting).
+        is_busy: be arranged for a stream of photos from the beginning, not for single ones.
+
+    Raises:
+        UnavailableError: weights or engine cannot be had.
+    """
+
+    def __init__(
+        self,
+        config: Config | None = None,
+        *,
+        state: Path | None = None,
+        report: Callable[[str], None] = _silent,
+        is_busy: bool = False,
+    ) -> None:
+        if state is None:
+            state = config.folder("state") if config else user_cache() / "depthd"
+        self.config = config or Config()
+        if self.config.model.threads:
+            cv2.setNumThreads(self.config.model.threads)
+        self.weights = find_weights(self.config.model, state, report=report)
+        self.engine = open_engine(
+            self.config.model, self.weights, state, report=report, is_busy=is_busy
+        )
+        self._process = os.getpid()
+
+    def estimate(self, photo: str | Path | bytes | NDArray[np.uint8]) -> Estimate:
+        """Depth of one photo.
+
+        Args:
+            photo: a path, a file's bytes, or uint8 pixels (H, W, 3), RGB, upright.
+
+        Raises:
+            PhotoError: the photo itself is at fault; `code` says how.
+            NoInputError: the path cannot be read.
+        """
+        policy = self.config.output
+        prepared = self.prepare(_read(photo) if isinstance(photo, str | Path) else photo, policy)
+        started = _Stopwatch()
+        raw = self.infer(prepared)
+        milliseconds = {**prepared.milliseconds, "infer": started.lap()}
+        return self.finish(replace(prepared, milliseconds=milliseconds), raw, policy)
+
+    def prepare(self, data: bytes | NDArray[np.uint8], policy: FolderPolicy) -> Prepared:
+        """Decode and preprocess; the photo's full pixels do not outlive this call."""
+        clock = _Stopwatch()
+        photo = self._decode(data) if isinstance(data, bytes) else _from_array(data)
+        decoded = clock.lap()
+        size = network_size(photo.width, photo.height, self.config.model.input_size)
+        batch = preprocess(photo.pixels, size)
+        thumbnail = _thumbnail(photo) if Format.PREVIEW in policy.formats else None
+        return Prepared(
+            batch=batch,
+            photo=manifest.Photo(
+                format=photo.format,
+                width=photo.width,
+                height=photo.height,
+                orientation=photo.orientation,
+                notes=photo.notes,
+            ),
+            thumbnail=thumbnail,
+            milliseconds={"decode": decoded, "preprocess": clock.lap()},
+        )
+
+    def infer(self, prepared: Prepared) -> NDArray[np.float32]:
+        """Raw depth, float32 (h, w), at the network's size."""
+        if os.getpid() != self._process:
+            raise UnavailableError(
+                "This DepthEstimator was made before a fork and its engine is not usable here.",
+                "Make a DepthEstimator in each process, or use the spawn start method.",
+            )
+        return self.engine.infer(prepared.batch)
+
+    def finish(
+        self, prepared: Prepared, raw: NDArray[np.float32], policy: FolderPolicy
+    ) -> Estimate:
+        """Resize to the size that the policy asks for, and describe.
+
+        Raises:
+            UnavailableError: the network gave NaN or infinity.
+        """
+        if not np.isfinite(raw).all():
+            raise UnavailableError(
+                f"{self.weights.path}: the network's depth is not finite",
+                "Use other weights; if model.precision is bf16, set it to f32.",
+            )
+        clock = _Stopwatch()
+        width, height = _output_size(prepared, policy)
+        depth = resize_depth(raw, width, height)
+        milliseconds = {**prepared.milliseconds, "resize": clock.lap()}
+        statistics = describe(depth, raw)
+        info = Info(prepared.photo, statistics, self._model(prepared), milliseconds)
+        return Estimate(depth, info, prepared.thumbnail)
+
+    def _decode(self, data: bytes) -> Photo:
+        """`fast` changes depth by 1 % of its range on average, 9 % at most (samples enlarged)."""
+        fast = self.config.model.preprocess == "fast"
+        reduce_to = self.config.model.input_size if fast else None
+        return decode(data, max_pixels=self.config.worker.max_pixels, reduce_to=reduce_to)
+
+    def _model(self, prepared: Prepared) -> manifest.Model:
+        height, width = prepared.batch.shape[2:]
+        engine = self.engine.description
+        return manifest.Model(
+            name=self.weights.spec.name,
+            weights_sha256=self.weights.sha256,
+            fallback=self.weights.fallback,
+            published=self.weights.published,
+            engine=engine.engine,
+            engine_version=engine.engine_version,
+            precision=engine.precision,
+            input_width=width,
+            input_height=height,
+            preprocess=self.config.model.preprocess,
+        )
+
+
+def _output_size(prepared: Prepared, policy: FolderPolicy) -> tuple[int, int]:
+    photo, size = prepared.photo, policy.size
+    if size == "model":
+        height, width = prepared.batch.shape[2:]
+        return width, height
+    longest = max(photo.width, photo.height)
+    if size == "original" or int(size) >= longest:
+        return photo.width, photo.height
+    scale = int(size) / longest
+    return max(1, round(photo.width * scale)), max(1, round(photo.height * scale))
+
+
+def _read(path: str | Path) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise NoInputError(f"{path}: {error.strerror}") from error
+
+
+def _from_array(pixels: NDArray[np.uint8]) -> Photo:
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
+        found = f"{pixels.dtype} {pixels.shape}"
+        raise PhotoError(FaultCode.UNSUPPORTED, f"pixels must be uint8 (H, W, 3), not {found}")
+    height, width = pixels.shape[:2]
+    return Photo(pixels, width, height, "array", 1, ())
+
+
+def _thumbnail(photo: Photo) -> NDArray[np.uint8]:
+    scale = PREVIEW_SIDE / max(photo.width, photo.height)
+    size = (max(1, round(photo.width * scale)), max(1, round(photo.height * scale)))
+    kind = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(photo.pixels, size, interpolation=kind), np.uint8)
+
+
+def describe(depth: NDArray[np.float32], raw: NDArray[np.float32]) -> manifest.Depth:
+    """Exact minimum and maximum; percentiles of the network's own output, which is smaller."""
+    low, high, _, _ = cv2.minMaxLoc(depth)
+    # A whole sort uses the processor's vectors; np.percentile takes four times as long.
+    ranked = np.sort(raw, axis=None)
+    ranks = np.rint(np.array(PERCENTILES) / 100 * (ranked.size - 1)).astype(int)
+    values = np.clip(ranked[ranks], low, high)
+    return manifest.Depth(
+        width=depth.shape[1],
+        height=depth.shape[0],
+        min=low,
+        max=high,
+        percentiles={str(p): float(v) for p, v in zip(PERCENTILES, values, strict=True)},
+    )

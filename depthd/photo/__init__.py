@@ -1,1 +1,0 @@
-"""From a photo's bytes to results' bytes: decode, transform, render. No folder is known here."""

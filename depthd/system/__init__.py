@@ -1,0 +1,1 @@
+"""The operating system: durable files, the service manager. Knows nothing of photos."""

@@ -1,0 +1,142 @@
+"""What the daemon says of itself, and when it is no longer true."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import deque
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from depthd import cli
+from depthd.contract import status
+from depthd.contract.errors import FaultCode, NoInputError
+
+NOW = datetime.now(UTC)
+NAME = "cam1/\x1b[31mred[/red]\u202e\n\udcff.jpg"
+
+
+def make(**changes: object) -> status.Status:
+    made = status.Status(
+        version="1.2.3",
+        pid=os.getpid(),
+        state="running",
+        started=NOW - timedelta(hours=3, minutes=4, seconds=5),
+        updated=NOW,
+        queue=status.Queue(waiting=7, in_work=3, oldest=NOW - timedelta(seconds=9)),
+        done=90,
+        failed=2,
+        rates=status.Rates(last_minute=30, last_15_minutes=12.5),
+        worker=status.Worker(pid=4711, ready=True, restarts=1),
+        model=status.Model(
+            name="builtin", sha256="a" * 64, fallback=True, engine="openvino", precision="f32"
+        ),
+        last_failures=(status.Failure(name=NAME, code=FaultCode.EMPTY, at=NOW),),
+    )
+    return made.model_copy(update=changes)
+
+
+@pytest.fixture
+def gone() -> int:
+    """The number of a process that has ended."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    return process.pid
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "state").mkdir()
+    return tmp_path
+
+
+def write(root: Path, what: status.Status) -> None:
+    status.StatusFile(root / "state").write(what)
+
+
+def test_what_is_written_is_read(root: Path) -> None:
+    write(root, make())
+    assert status.read(root / "state") == make()
+    assert (root / "state/status.json").stat().st_mode & 0o777 == 0o640
+
+
+def test_there_is_none_or_another_file(root: Path) -> None:
+    with pytest.raises(NoInputError, match="No such file"):
+        status.read(root / "state")
+    (root / "state/status.json").write_text('{"version": 3}')
+    with pytest.raises(NoInputError, match="not a status"):
+        status.read(root / "state")
+
+
+def test_it_is_written_when_something_changed_or_the_heartbeat_is_due(root: Path) -> None:
+    file = status.StatusFile(root / "state")
+    updates = []
+    for seconds, done in ((0, 90), (5, 90), (6, 91), (15, 91), (16, 91)):
+        file.write(make(updated=NOW + timedelta(seconds=seconds), done=done))
+        updates.append((status.read(root / "state").updated - NOW).total_seconds())
+    assert updates == [0, 0, 6, 6, 16]
+
+
+def test_trouble(gone: int) -> None:
+    assert make().trouble(NOW + timedelta(seconds=30)) == ""
+    assert "said nothing since" in make().trouble(NOW + timedelta(seconds=31))
+    assert f"process {gone}) is gone" in make(pid=gone).trouble(NOW)
+    assert "was stopped at" in make(state="stopped", pid=gone).trouble(NOW)
+
+
+def test_rates_are_per_minute_of_the_time_that_is_known() -> None:
+    now = 10_000.0
+    assert status.rates([], now) == status.Rates(last_minute=0, last_15_minutes=0)
+    one_a_second = deque(now - age for age in reversed(range(120)))
+    assert status.rates(one_a_second, now).last_minute == 61
+    assert status.rates(one_a_second, now).last_15_minutes == pytest.approx(60, abs=1)
+    long_ago = [now - 901, now - 450, now - 30]
+    assert status.rates(long_ago, now) == status.Rates(last_minute=1, last_15_minutes=0.3)
+
+
+def test_the_table_says_all_and_is_safe(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    now = datetime.now(UTC)
+    write(root, make(updated=now, started=now - timedelta(hours=3, minutes=4, seconds=5)))
+    assert cli.main(["status", "--root", str(root)]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert all(line.isprintable() for line in out.split("\n"))
+    for words in (
+        "3 h 4 min",
+        "7 waiting in the inbox, 3 in work",
+        "90 done, 2 failed",
+        "30 a minute now, 12.5 over 15 minutes",
+        "process 4711, 1 restarts",
+        "builtin (built-in, stands in for the real one), SHA-256 aaaaaaaa",
+        "openvino, f32",
+        r"empty  cam1/\x1b[31mred[/red]\u202e\n\xff.jpg",
+    ):
+        assert words in out
+
+
+def test_json_is_for_programs(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(root, make(state="paused", why="disk full", updated=datetime.now(UTC)))
+    assert cli.main(["status", "--json", "--root", str(root)]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said.pop("trouble") == ""
+    assert status.Status.model_validate(said).why == "disk full"
+
+
+def test_figures_of_a_dead_daemon_are_shown_with_a_warning(
+    root: Path, gone: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(root, make(pid=gone))
+    for option in ([], ["--json"]):
+        assert cli.main(["status", "--root", str(root), *option]) == 1
+        out, err = capsys.readouterr()
+        assert "running" in out
+        assert "is gone" in err
+
+
+def test_no_daemon_ever_ran_here(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["status", "--root", str(root)]) == 66
+    assert "no status in" in capsys.readouterr().err

@@ -1,0 +1,94 @@
+"""Folders' rights and mounts: what shared folders under systemd rest on."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from depthd.model.storage import exclusive
+from depthd.system import files
+
+OTHER_GROUP = 54321  # of nobody; root may give a folder to it
+
+
+def rights(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.fixture
+def umask() -> object:
+    """The service's own."""
+    before = os.umask(0o007)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("umask")
+def test_new_folders_are_shared_as_their_root_is(tmp_path: Path) -> None:
+    root = tmp_path / "outbox"
+    root.mkdir()
+    if os.geteuid() == 0:
+        os.chown(root, -1, OTHER_GROUP)
+    root.chmod(0o2770)
+    with files.beneath(root, ["cam1", "day2"], create_mode=files.folder_mode(root)) as folder:
+        files.write_durably("a", [b"x"], folder, mode=0o640, group=root.stat().st_gid)
+    for path in (root / "cam1", root / "cam1/day2"):
+        assert rights(path) == 0o2770
+        assert path.stat().st_gid == root.stat().st_gid
+    assert rights(root / "cam1/day2/a") == 0o640
+    assert (root / "cam1/day2/a").stat().st_gid == root.stat().st_gid
+
+
+@pytest.mark.usefixtures("umask")
+def test_only_depthd_may_touch_weights_and_models(tmp_path: Path) -> None:
+    with exclusive(tmp_path / "weights", print):
+        assert rights(tmp_path / "weights") == 0o700
+
+
+def test_folders_of_one_mount_can_be_renamed_between(tmp_path: Path) -> None:
+    (tmp_path / "inbox").mkdir()
+    (tmp_path / "work").mkdir()
+    assert files.can_rename(tmp_path / "inbox", tmp_path / "work")
+    assert not files.can_rename(tmp_path / "inbox", Path("/proc/self"))
+
+
+def test_two_mounts_of_one_file_system_are_told_apart(tmp_path: Path) -> None:
+    """Each ReadWritePaths= of a service is a mount of its own, with the same device number."""
+    inbox, work = tmp_path / "inbox", tmp_path / "work"
+    inbox.mkdir()
+    work.mkdir()
+    enter = ["unshare", "--mount", *(["--map-root-user"] if os.geteuid() else []), "--"]
+    if subprocess.run([*enter, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this machine lets nobody make a mount namespace")
+    program = (
+        "import pathlib, sys; from depthd import files;"
+        "sys.exit(3 if files.can_rename(*map(pathlib.Path, sys.argv[1:])) else 0)"
+    )
+    ask = [sys.executable, "-c", program, str(inbox), str(work)]
+    bind = 'mount --bind "$1" "$1" && shift && exec "$@"'
+    apart = subprocess.run([*enter, "sh", "-c", bind, "sh", str(inbox), *ask], check=False)
+    assert apart.returncode == 0
+    assert subprocess.run(ask, check=False).returncode == 3
+
+
+@pytest.mark.parametrize("has_flag", [True, False])
+def test_a_rename_that_was_cut_short_between_its_two_names_is_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, has_flag: bool
+) -> None:
+    if not has_flag:
+        monkeypatch.setattr(files, "_renameat2", None)
+    (tmp_path / "source").write_bytes(b"photo")
+    os.link(tmp_path / "source", tmp_path / "target")
+    with files.directory(tmp_path) as folder:
+        files.rename_noreplace("source", "target", folder, folder)
+    assert os.listdir(tmp_path) == ["target"]
+    (tmp_path / "source").write_bytes(b"another")
+    with files.directory(tmp_path) as folder, pytest.raises(FileExistsError):
+        files.rename_noreplace("source", "target", folder, folder)
+    assert (tmp_path / "target").read_bytes() == b"photo"
+    assert (tmp_path / "source").read_bytes() == b"another"
