@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
-from depthd.contract.formats import Format
+from depthd.contract.formats import FORMATS, Format
 from depthd.contract.names import readable
 
 
@@ -108,6 +110,16 @@ class Times(Part):
     published: Moment = Field(description="when the manifest was written, just before it appears")
 
 
+class FileFacts(Part):
+    """One result before it has a name; depth = value * scale + offset where scale is given."""
+
+    format: Format
+    sha256: Sha256
+    bytes: int = Field(ge=0)
+    scale: float | None = None
+    offset: float | None = None
+
+
 class OutputFile(Part):
     """One file of the set; depth = value * scale + offset where scale is given (png16)."""
 
@@ -118,6 +130,28 @@ class OutputFile(Part):
     bytes: int = Field(ge=0)
     scale: float | None = None
     offset: float | None = None
+
+    @classmethod
+    def of(cls, facts: FileFacts, target: str) -> OutputFile:
+        """The file of a set whose base name is `target`."""
+        suffix = FORMATS[facts.format].suffix
+        return cls(name=readable(target + suffix), suffix=suffix, **facts.model_dump())
+
+
+class Facts(Part):
+    """What was found out about one photo by working on it, wherever that was done.
+
+    It knows neither job nor names: who has these makes the manifest of both (`Manifest.of`).
+    """
+
+    source_sha256: Sha256
+    source_size: int = Field(ge=0, description="bytes")
+    photo: Photo
+    model: Model
+    depth: Depth
+    started: Moment
+    milliseconds: dict[str, Milliseconds] = Field(description="time of each stage")
+    files: tuple[FileFacts, ...]
 
 
 class Manifest(Part):
@@ -134,6 +168,46 @@ class Manifest(Part):
     times: Times
     milliseconds: dict[str, Milliseconds] = Field(description="time of each stage")
     files: tuple[OutputFile, ...]
+
+    @classmethod
+    def of(
+        cls,
+        facts: Facts,
+        *,
+        depthd: str,
+        job: str,
+        attempts: int,
+        name: str,
+        target: str,
+        claimed: datetime,
+        published: datetime,
+        milliseconds: Mapping[str, float] = MappingProxyType({}),
+    ) -> Manifest:
+        """What the worker found out, with what only the one who publishes knows.
+
+        Args:
+            facts: of the work.
+            depthd: version that publishes.
+            job: its id.
+            attempts: this one included.
+            name: of the photo inside the inbox, as Python holds it.
+            target: base name of the set in the outbox; its files are `target` + suffix.
+            claimed: when the photo was taken.
+            published: now.
+            milliseconds: of the stages after the work.
+        """
+        return cls(
+            depthd=depthd,
+            job=job,
+            attempts=attempts,
+            source=Source.of(name, facts.source_sha256, facts.source_size),
+            photo=facts.photo,
+            model=facts.model,
+            depth=facts.depth,
+            times=Times(claimed=claimed, started=facts.started, published=published),
+            milliseconds={**facts.milliseconds, **milliseconds},
+            files=tuple(OutputFile.of(file, target) for file in facts.files),
+        )
 
     def to_bytes(self) -> bytes:
         """UTF-8 JSON, indented for people, ending in a newline."""

@@ -107,6 +107,39 @@ def test_names_are_readable_and_exact(raw: bytes, shown: str) -> None:
     jsonschema.validate(document, manifest.json_schema())
 
 
+def test_facts_and_names_make_the_manifest() -> None:
+    """Through JSON, as the facts travel from one process to another."""
+    whole = example("cam1/IMG_1.jpg")
+    facts = manifest.Facts(
+        source_sha256=whole.source.sha256,
+        source_size=whole.source.size,
+        photo=whole.photo,
+        model=whole.model,
+        depth=whole.depth,
+        started=whole.times.started,
+        milliseconds={"decode": 1.5},
+        files=(
+            manifest.FileFacts(format="png16", sha256="c" * 64, bytes=7, scale=0.1, offset=0.5),
+        ),
+    )
+    made = manifest.Manifest.of(
+        manifest.Facts.model_validate_json(facts.model_dump_json()),
+        depthd=whole.depthd,
+        job=whole.job,
+        attempts=whole.attempts,
+        name="cam1/IMG_1.jpg",
+        target="IMG_1~x.jpg",
+        claimed=whole.times.claimed,
+        published=whole.times.published,
+        milliseconds={"publish": 2.5},
+    )
+    (file,) = made.files
+    assert (file.name, file.suffix) == ("IMG_1~x.jpg.depth.png", ".depth.png")
+    assert made.milliseconds == {"decode": 1.5, "publish": 2.5}
+    expected = whole.model_copy(update={"files": made.files, "milliseconds": made.milliseconds})
+    assert made.to_bytes() == expected.to_bytes()
+
+
 def test_depth_that_is_no_number_is_refused() -> None:
     fields = example().depth.model_dump() | {"max": float("nan")}
     with pytest.raises(ValidationError, match="finite"):
