@@ -54,6 +54,10 @@ class NoInputError(DepthdError):
     exit_code = ExitCode.NO_INPUT
 
 
+class TemporaryError(DepthdError):
+    """It may pass by itself: trying again later helps."""
+
+
 class UnavailableError(DepthdError):
     """Weights or engine cannot be had; trying again without a change will not help."""
 
@@ -82,6 +86,7 @@ class FaultCode(StrEnum):
     TOO_LARGE = "too_large"
     UNREADABLE = "unreadable"
     NO_PLACE = "no_place"
+    INTERNAL_ERROR = "internal_error"
     WORKER_CRASHED = "worker_crashed"
     WORKER_TIMEOUT = "worker_timeout"
     WORKER_OUT_OF_MEMORY = "worker_out_of_memory"
@@ -132,12 +137,16 @@ FAULTS: dict[FaultCode, Fault] = {
         "The results' names or folder are taken by something else.",
         "Look for a file where the outbox needs a folder of that name, and move it away.",
     ),
+    FaultCode.INTERNAL_ERROR: Fault(
+        "A fault of depthd's own kept it from working on this photo.",
+        "Please report it with the detail given here; other photos are not affected.",
+    ),
     FaultCode.WORKER_CRASHED: Fault(
         "The worker process died each time it worked on this photo alone.",
         "Keep the file and report it; other photos are not affected.",
     ),
     FaultCode.WORKER_TIMEOUT: Fault(
-        "The photo took longer than worker.timeout each time it was tried alone.",
+        "The photo took longer than worker.timeout, alone too.",
         "Raise worker.timeout if the photo is large and the box is slow.",
     ),
     FaultCode.WORKER_OUT_OF_MEMORY: Fault(

@@ -17,6 +17,9 @@ class Event(StrEnum):
     SERVICE_STOPPED = "service.stopped"
     SERVICE_PAUSED = "service.paused"
     SERVICE_RESUMED = "service.resumed"
+    SERVICE_UPGRADED = "service.upgraded"
+    FOLDER_HELD = "folder.held"
+    FOLDER_RELEASED = "folder.released"
     SERVICE_RELOADED = "service.reloaded"
     RELOAD_REFUSED = "service.reload_refused"
     LOG_LOST = "log.lost"
@@ -37,12 +40,15 @@ class Event(StrEnum):
     PHOTO_RETRIED = "photo.retried"
     PHOTO_RETURNED = "photo.returned"
     PHOTO_RECOVERED = "photo.recovered"
+    PHOTO_SET_ASIDE = "photo.set_aside"
     PHOTO_NOTE = "photo.note"
     # worker and model
     WORKER_STARTED = "worker.started"
     WORKER_READY = "worker.ready"
     WORKER_DIED = "worker.died"
     WORKER_KILLED = "worker.killed"
+    WORKER_UNAVAILABLE = "worker.unavailable"
+    WORKER_EXCHANGED = "worker.exchanged"
     MODEL_FALLBACK = "model.fallback"
     MODEL_STEP = "model.step"
 
@@ -60,6 +66,13 @@ MEANINGS: dict[Event, Meaning] = {
     Event.SERVICE_STOPPED: Meaning("info", "The last event of an orderly stop."),
     Event.SERVICE_PAUSED: Meaning("warning", "Outputs cannot be written; photos wait."),
     Event.SERVICE_RESUMED: Meaning("info", "Outputs can be written again."),
+    Event.SERVICE_UPGRADED: Meaning(
+        "info", "Another version was installed; the daemon starts itself anew with it."
+    ),
+    Event.FOLDER_HELD: Meaning(
+        "warning", "Results of one folder cannot be written; its photos wait, others go on."
+    ),
+    Event.FOLDER_RELEASED: Meaning("info", "Results of that folder can be written again."),
     Event.SERVICE_RELOADED: Meaning("info", "SIGHUP: logs reopened, configuration read again."),
     Event.RELOAD_REFUSED: Meaning("error", "SIGHUP: the new configuration is wrong and not used."),
     Event.LOG_LOST: Meaning("error", "The log file cannot be written; standard error goes on."),
@@ -80,11 +93,18 @@ MEANINGS: dict[Event, Meaning] = {
     Event.PHOTO_RETRIED: Meaning("warning", "A fault that may not be the photo's; tried again."),
     Event.PHOTO_RETURNED: Meaning("info", "The service stops; the photo keeps its place in work/."),
     Event.PHOTO_RECOVERED: Meaning("info", "Found in work/ at start; the last run was cut short."),
+    Event.PHOTO_SET_ASIDE: Meaning(
+        "warning", "One photo cannot be gone on with now; it is tried again by itself."
+    ),
     Event.PHOTO_NOTE: Meaning("info", "What the decoder had to assume about a photo."),
     Event.WORKER_STARTED: Meaning("info", "The worker process was started."),
     Event.WORKER_READY: Meaning("info", "The worker holds the model; name, hash, engine follow."),
     Event.WORKER_DIED: Meaning("error", "The worker process ended by itself."),
     Event.WORKER_KILLED: Meaning("error", "The worker was killed at a deadline."),
+    Event.WORKER_UNAVAILABLE: Meaning(
+        "error", "A new worker cannot serve now; it is tried again by itself."
+    ),
+    Event.WORKER_EXCHANGED: Meaning("info", "Another worker serves: new settings or weights."),
     Event.MODEL_FALLBACK: Meaning(
         "warning", "The built-in network serves instead of the real one."
     ),

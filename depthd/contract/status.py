@@ -35,6 +35,15 @@ class Queue(_Part):
     waiting: int
     in_work: int
     oldest: datetime | None = None
+    aside: int = 0
+
+
+class Aside(_Part):
+    """A photo in work/ that cannot be gone on with now; it is tried again by itself."""
+
+    name: Annotated[str, BeforeValidator(printable)]
+    reason: str
+    tries: int
 
 
 class Rates(_Part):
@@ -54,6 +63,8 @@ class Worker(_Part):
     pid: int | None
     ready: bool
     restarts: int
+    trouble: str = ""  # why none serves
+    cage: str = ""  # what shuts it in
 
 
 class Model(_Part):
@@ -82,6 +93,8 @@ class Status(_Part):
     worker: Worker
     model: Model | None = None
     last_failures: tuple[Failure, ...] = ()
+    aside: tuple[Aside, ...] = ()  # the first of them
+    held_folders: dict[str, str] = {}  # of the inbox, with the reason
 
     def trouble(self, now: datetime) -> str:
         """Why this is not the present: the daemon ended or hangs; empty when it is."""

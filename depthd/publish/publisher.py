@@ -1,211 +1,201 @@
 """Results into the outbox: whole, synced, never over anything else, the manifest last.
 
-Every file, the manifest too, is first written to OUTBOX/.depthd/JOB.SUFFIX; all are synced. Then
-each gets its final name by a hard link, and the hidden names go once the folder is synced. So a
-run that was cut short is undone exactly: a final name without a manifest whose inode (or hash) is
-that of a hidden file is ours. It knows folders and bytes, and nothing of what the bytes mean.
+Every file, the manifest too, first lies in the outbox's private folder as JOB.SUFFIX; all are
+synced. Then each gets its final name by a hard link, and the hidden names go once the folder is
+synced. So a run that was cut short is undone exactly: a final name without a manifest whose inode
+(or hash) is that of a hidden file is ours. It knows folders and bytes, and nothing of what the
+bytes mean; who fills the files is somebody else.
 """
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import json
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
-from depthd.contract.names import candidates, readable, split
+from depthd.contract.formats import FORMATS, MANIFEST_SUFFIX, Format
+from depthd.contract.manifest import FileFacts
+from depthd.contract.names import SetName, readable, set_names
+from depthd.publish.places import Places, forms, under_accepted_name
+from depthd.publish.reading import read_ours
 from depthd.system import files
 
-STAGING = ".depthd"
-_MANIFEST = ".json"
 _LARGE = 8 << 20  # bytes of a result that is not kept in the system's memory
-_NO_FILE = frozenset({errno.ELOOP, errno.EINVAL, errno.ENXIO})  # a symlink, folder, FIFO, socket
+_SUFFIXES = (*(meaning.suffix for meaning in FORMATS.values()), MANIFEST_SUFFIX)
 
-
-class Result(Protocol):
-    """What a renderer hands over: a format's name, a suffix, and the bytes in pieces."""
-
-    @property
-    def format(self) -> str: ...
-    @property
-    def suffix(self) -> str: ...
-    @property
-    def parts(self) -> Sequence[bytes | memoryview]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class PublishedFile:
-    """One result as the manifest lists it."""
-
-    format: str
-    name: str
-    suffix: str
-    sha256: str
-    bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Staged:
-    """A result under its hidden name, and the open handle to sync it by."""
-
-    file: PublishedFile
-    handle: int
-
-
-MakeManifest = Callable[[Sequence[PublishedFile]], bytes]
+# From the name that a set gets to its manifest.
+MakeManifest = Callable[[SetName], bytes]
 
 
 class NamesTaken(Exception):
     """Every name that this photo's set could have is in use."""
 
 
+@dataclass(frozen=True)
+class Claimed:
+    """What publishing needs to know of a job: its id, the photo's name, the time of the claim."""
+
+    id: str
+    name: str
+    stamp: str
+
+
+@dataclass(frozen=True)
+class Outlets:
+    """A job's open result files under their hidden names, to be filled by whoever makes them.
+
+    Attributes:
+        job: the job's id.
+        files: descriptors for writing, one a format.
+        staging: the private folder that they lie in.
+    """
+
+    job: str
+    files: Mapping[Format, int]
+    staging: int
+
+    def close(self) -> None:
+        for handle in (*self.files.values(), self.staging):
+            os.close(handle)
+
+
 class Publisher:
     """The door of the outbox.
 
     Args:
-        outbox: where results go.
-        others: folders (done, failed) in which the set's name must be free as well.
+        places: the outbox, and the folders in which a set's name must be free as well.
         mode: rights of the results.
         instance: name of the spool, part of its jobs' ids; a sweep touches only these.
     """
 
-    def __init__(self, outbox: Path, others: Sequence[Path], mode: int, instance: str) -> None:
-        self._outbox = outbox
-        self._others = others
+    def __init__(self, places: Places, mode: int, instance: str) -> None:
+        self._places = places
+        self._outbox = places.outbox
         self._mode = mode
         self._instance = instance
 
+    def open(self, job_id: str, formats: Sequence[Format]) -> Outlets:
+        """Make the empty files of a job's results.
+
+        Raises:
+            OSError: the outbox cannot be written now.
+        """
+        staging = self._outbox.private.handle()
+        opened: dict[Format, int] = {}
+        try:
+            for kind in formats:
+                opened[kind] = files.make(job_id + FORMATS[kind].suffix, staging)
+        except OSError:
+            Outlets(job_id, opened, staging).close()
+            raise
+        return Outlets(job_id, opened, staging)
+
     def publish(
         self,
-        job_id: str,
-        name: str,
-        stamp: str,
-        results: Sequence[Result],
+        job: Claimed,
+        outlets: Outlets,
+        facts: Sequence[FileFacts],
         make_manifest: MakeManifest,
-    ) -> str:
-        """Publish a whole set. Returns the name that it got inside the outbox.
+    ) -> SetName:
+        """Publish a whole set. Returns the name that it got.
+
+        Args:
+            job: whose results.
+            outlets: the open files, filled.
+            facts: what they should hold, in the order in which they get their names.
+            make_manifest: called with the set's name.
 
         Raises:
             NamesTaken: no name is left.
-            OSError: the outbox cannot be written; `settle` must say how far it came.
+            OSError: the outbox, or this photo's folder in it, cannot be written; see
+                `publish_again`.
         """
-        folders, _ = split(name)
-        mode = files.folder_mode(self._outbox)
-        with (
-            files.beneath(self._outbox, folders, create_mode=mode) as folder,
-            self._staging() as staging,
-            ExitStack() as handles,
-        ):
-            try:
-                group = os.fstat(folder).st_gid
-                staged = [
-                    self._stage(job_id, result, staging, group, handles) for result in results
-                ]
-                target = self._link(job_id, name, stamp, staged, make_manifest, staging, folder)
-            except (OSError, NamesTaken):
-                with suppress(OSError):  # else `settle` does it
-                    self.roll_back(job_id, name, stamp)
-                raise
-            os.fsync(folder)
-            _remove_hidden(job_id, staging)
-            return target
-
-    def _stage(
-        self, job_id: str, result: Result, staging: int, group: int, handles: ExitStack
-    ) -> _Staged:
-        """Write a result under its hidden name; the disk works while it is hashed."""
-        parts = [memoryview(part).cast("B") for part in result.parts]
-        name = job_id + result.suffix
-        handle = files.write_new(name, parts, staging, mode=self._mode, group=group)
-        handles.callback(os.close, handle)
-        digest = hashlib.sha256()
-        for part in parts:
-            digest.update(part)
-        size = sum(map(len, parts))
-        file = PublishedFile(result.format, "", result.suffix, digest.hexdigest(), size)
-        return _Staged(file, handle)
-
-    def _link(
-        self,
-        job_id: str,
-        name: str,
-        stamp: str,
-        staged: Sequence[_Staged],
-        make_manifest: MakeManifest,
-        staging: int,
-        folder: int,
-    ) -> str:
-        """Link a staged set under the first name that is free; returns that name."""
-        folders, _ = split(name)
-        for target in candidates(name, stamp):
-            base = split(target)[1]
-            if not self._taken(folders, base) and self._link_set(
-                job_id, base, staged, make_manifest, staging, folder
+        for name in set_names(job.name, job.stamp):
+            if self._places.is_taken(name):
+                continue
+            manifest = make_manifest(name)
+            if under_accepted_name(
+                name, lambda form: self._link_set(form, outlets, facts, manifest)
             ):
-                return target
-        raise NamesTaken(name)
+                return name
+        raise NamesTaken(job.name)
+
+    def publish_again(
+        self,
+        job: Claimed,
+        outlets: Outlets,
+        facts: Sequence[FileFacts],
+        make_manifest: MakeManifest,
+    ) -> SetName:
+        """Publish after a try that ended in an OSError, wherever it did.
+
+        Raises:
+            FileNotFoundError: the files are not there any more; they must be made anew.
+            NamesTaken, OSError: see `publish`.
+        """
+        name = self.find(job)
+        if name is None:
+            self._roll_back(job, outlets.staging)
+            return self.publish(job, outlets, facts, make_manifest)
+        self._remove_hidden(job.id, outlets.staging)
+        return name
 
     def _link_set(
-        self,
-        job_id: str,
-        base: str,
-        staged: Sequence[_Staged],
-        make_manifest: MakeManifest,
-        staging: int,
-        folder: int,
+        self, name: SetName, outlets: Outlets, facts: Sequence[FileFacts], manifest: bytes
     ) -> bool:
         """Give a whole set its final names; False, and nothing of it, where one is taken."""
-        listed = [replace(each.file, name=base + each.file.suffix) for each in staged]
-        group = os.fstat(folder).st_gid
-        manifest = make_manifest(listed)
-        files.write_durably(job_id + _MANIFEST, [manifest], staging, mode=self._mode, group=group)
-        for each in staged:
-            os.fsync(each.handle)
-            if each.file.bytes >= _LARGE:
-                files.leave_cache(each.handle)
+        with self._outbox.make_folder(name) as folder:
+            group = os.fstat(folder).st_gid
+            hidden = outlets.job + MANIFEST_SUFFIX
+            files.write_durably(hidden, [manifest], outlets.staging, mode=self._mode, group=group)
+            for each in facts:
+                handle = outlets.files[each.format]
+                files.set_rights(handle, self._mode, group)
+                os.fsync(handle)
+                if each.bytes >= _LARGE:
+                    files.leave_cache(handle)
+            suffixes = [*(FORMATS[each.format].suffix for each in facts), MANIFEST_SUFFIX]
+            if not self._link_all(suffixes, name, outlets, folder):
+                return False
+            os.fsync(folder)
+            self._remove_hidden(outlets.job, outlets.staging)
+        return True
+
+    @staticmethod
+    def _link_all(
+        suffixes: Sequence[str], name: SetName, outlets: Outlets, folder: int
+    ) -> bool:
         linked = []
         try:
-            for suffix in (*(file.suffix for file in listed), _MANIFEST):
-                files.link_noreplace(job_id + suffix, base + suffix, staging, folder)
+            for suffix in suffixes:
+                files.link_noreplace(
+                    outlets.job + suffix, name.base + suffix, outlets.staging, folder
+                )
                 linked.append(suffix)
         except OSError as error:
             for suffix in linked:  # back to the hidden names, whichever way they came
-                if files.exists(job_id + suffix, staging):
-                    os.unlink(base + suffix, dir_fd=folder)
+                if files.exists(outlets.job + suffix, outlets.staging):
+                    os.unlink(name.base + suffix, dir_fd=folder)
                 else:
-                    files.rename_noreplace(base + suffix, job_id + suffix, folder, staging)
+                    files.rename_noreplace(
+                        name.base + suffix, outlets.job + suffix, folder, outlets.staging
+                    )
             if isinstance(error, FileExistsError):
                 return False
             raise
         return True
 
-    def _taken(self, folders: tuple[str, ...], base: str) -> bool:
-        for root, name in (
-            (self._outbox, base + _MANIFEST),
-            *((other, taken) for other in self._others for taken in (base, f"{base}.error.json")),
-        ):
-            try:
-                with files.beneath(root, folders) as folder:
-                    if files.exists(name, folder):
-                        return True
-            except (FileNotFoundError, NotADirectoryError):
-                continue
-        return False
-
-    @contextmanager
-    def _staging(self) -> Iterator[int]:
-        with files.beneath(self._outbox, [STAGING], create_mode=0o700) as handle:
-            yield handle
+    def discard(self, job_id: str) -> None:
+        """Remove the hidden files of an attempt that came to nothing."""
+        with self._outbox.private.open() as staging:
+            self._remove_hidden(job_id, staging)
 
     # recovery --------------------------------------------------------------------------------
 
-    def settle(self, job_id: str, name: str, stamp: str) -> str | None:
-        """End an attempt whose outcome is not known, whatever cut it short.
+    def settle(self, job: Claimed) -> SetName | None:
+        """End an attempt whose outcome is not known, because the whole service was cut short.
 
         Returns:
             the name under which the whole set is out, safe from a power cut; or None, and
@@ -214,96 +204,113 @@ class Publisher:
         Raises:
             OSError: the outbox cannot be used now; call it again later.
         """
-        target = self.find(job_id, name, stamp)
-        if target is None:
-            self.roll_back(job_id, name, stamp)
-            return None
-        with files.beneath(self._outbox, split(name)[0]) as folder, self._staging() as staging:
-            os.fsync(folder)
-            _remove_hidden(job_id, staging)
-        return target
+        name = self.find(job)
+        for staging in self._stagings():
+            if name is None:
+                self._roll_back(job, staging)
+            self._remove_hidden(job.id, staging)
+        return name
 
-    def find(self, job_id: str, name: str, stamp: str) -> str | None:
+    def find(self, job: Claimed) -> SetName | None:
         """The name under which a job's manifest is out, if it is."""
-        folders, _ = split(name)
-        try:
-            with files.beneath(self._outbox, folders) as folder:
-                for target in candidates(name, stamp):
-                    manifest = _read_manifest(split(target)[1] + _MANIFEST, folder)
-                    if manifest is not None and manifest.get("job") == job_id:
-                        return target
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+        owner = self._outbox.owner()
+        for name in set_names(job.name, job.stamp):
+            for form in forms(name):
+                with self._outbox.folder(form) as folder:
+                    if folder is None:
+                        continue
+                    manifest = read_ours(form.manifest, folder, owner)
+                    if manifest is not None and manifest.get("job") == job.id:
+                        os.fsync(folder)
+                        return name
         return None
 
-    def roll_back(self, job_id: str, name: str, stamp: str) -> None:
-        """Undo whatever an interrupted attempt of an unpublished job has left."""
-        folders, _ = split(name)
-        bases = [split(target)[1] for target in candidates(name, stamp)]
-        with self._staging() as staging:
-            manifest = _read_manifest(job_id + _MANIFEST, staging)
-            if manifest is not None:  # nothing gets its final name before this one is written
-                with files.beneath(self._outbox, folders) as folder:
-                    for file in manifest["files"]:
-                        suffix = file["suffix"]
-                        for final in (base + suffix for base in bases):
-                            if readable(final) == file["name"]:
-                                _unlink_ours(job_id + suffix, final, file, staging, folder)
+    def _roll_back(self, job: Claimed, staging: int) -> None:
+        """Undo the final names that an unpublished attempt has given.
+
+        Nothing gets one before the hidden manifest is written. That one lies in our own folder,
+        and still no name is taken from it, only which hash a suffix of ours had.
+        """
+        owner = os.fstat(staging).st_uid
+        manifest = read_ours(job.id + MANIFEST_SUFFIX, staging, owner)
+        if manifest is None:
+            return
+        hashes = _hashes(manifest)
+        for name in set_names(job.name, job.stamp):
+            for form in forms(name):
+                with self._outbox.folder(form) as folder:
+                    if folder is None:
+                        continue
+                    for suffix in _SUFFIXES:
+                        _unlink_ours(
+                            job.id + suffix, form.base + suffix, hashes.get(suffix), staging, folder
+                        )
                     os.fsync(folder)
-            _remove_hidden(job_id, staging)
 
     def sweep(self) -> None:
         """Remove this spool's hidden leftovers; call it after every job was looked at."""
-        with self._staging() as staging:
-            for entry in os.listdir(staging):
-                if f"-{self._instance}." in entry:
-                    files.unlink_if_exists(entry, staging)
+        for place in self._places.all:
+            for name in place.private.all_of_ours():
+                with suppress(FileNotFoundError), place.private.open_named(name) as staging:
+                    for entry in os.listdir(staging):
+                        if f"-{self._instance}." in entry or entry.startswith(files.PROBE):
+                            files.unlink_if_exists(entry, staging)
 
-    def probe(self) -> None:
-        """Write, sync and remove a small file. Raises OSError while the outbox is not usable."""
-        name = f"probe-{self._instance}."
-        with self._staging() as staging:
-            files.write_durably(
-                name, [b"depthd"], staging, mode=0o600, group=os.fstat(staging).st_gid
-            )
-            files.unlink_if_exists(name, staging)
+    def _stagings(self) -> Iterator[int]:
+        for name in self._outbox.private.all_of_ours():
+            with self._open_named(name) as staging:
+                if staging is not None:
+                    yield staging
+
+    @contextmanager
+    def _open_named(self, name: str) -> Iterator[int | None]:
+        try:
+            with self._outbox.private.open_named(name) as staging:
+                yield staging
+        except FileNotFoundError:
+            yield None
+
+    @staticmethod
+    def _remove_hidden(job_id: str, staging: int) -> None:
+        """The manifest goes last: it tells which files an unpublished set may have."""
+        for suffix in _SUFFIXES:
+            files.unlink_if_exists(job_id + suffix, staging)
 
 
-def _remove_hidden(job_id: str, staging: int) -> None:
-    """The manifest goes last: it tells which final names an unpublished set may have."""
-    names = [name for name in os.listdir(staging) if name.startswith(f"{job_id}.")]
-    for name in sorted(names, key=lambda name: name == job_id + _MANIFEST):
-        files.unlink_if_exists(name, staging)
-
-
-def _read_manifest(name: str, folder: int) -> dict[str, Any] | None:
-    """What a manifest says; None where there is none of ours.
-
-    Raises:
-        OSError: there may be one, and it cannot be read now.
-    """
-    try:
-        with open(files.open_regular(name, folder), "rb") as file:
-            manifest = json.loads(file.read(1 << 20))
-    except (FileNotFoundError, ValueError):
-        return None
-    except OSError as error:
-        if error.errno in _NO_FILE:  # somebody else's
-            return None
-        raise
-    return manifest if isinstance(manifest, dict) else None
+def _hashes(manifest: Mapping[str, object]) -> dict[str, str]:
+    """By suffix, of the files that a manifest of ours lists."""
+    listed = manifest.get("files")
+    entries = listed if isinstance(listed, list) else []
+    return {
+        str(entry.get("suffix")): str(entry.get("sha256"))
+        for entry in entries
+        if isinstance(entry, dict)
+    }
 
 
 def _unlink_ours(
-    hidden: str, final: str, listed: dict[str, Any], staging: int, folder: int
+    hidden: str, final: str, sha256: str | None, staging: int, folder: int
 ) -> None:
     """Remove a final name that an unpublished attempt of ours has linked or renamed."""
-    if not files.exists(final, folder):
+    if not _is_file(final, folder):
         return
     if files.exists(hidden, staging):
         ours = files.same_file(hidden, final, staging, folder)
     else:  # no hard links here: the hidden name became the final one
-        with open(files.open_regular(final, folder), "rb") as file:
-            ours = hashlib.file_digest(file, "sha256").hexdigest() == listed["sha256"]
+        ours = sha256 is not None and _digest(final, folder) == sha256
     if ours:
         os.unlink(final, dir_fd=folder)
+
+
+def _is_file(name: str, folder: int) -> bool:
+    try:
+        return files.is_regular(name, folder)
+    except OSError as error:
+        if error.errno in files.REFUSED_NAME:
+            return False
+        raise
+
+
+def _digest(name: str, folder: int) -> str:
+    with open(files.open_regular(name, folder), "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

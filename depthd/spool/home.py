@@ -1,7 +1,8 @@
 """Home from work/: originals into done/ or failed/, never over anything else.
 
-Across file systems they are copied, synced, named, synced, and only then removed. Every step can
-be done again after a fault or a power cut.
+One step where the file system renames without replacing. Where it cannot, or lies on another disk,
+the record says first what name is meant: a run that was cut short then knows its own copy. Each
+step can be done again after a fault or a power cut.
 """
 
 from __future__ import annotations
@@ -10,190 +11,218 @@ import errno
 import hashlib
 import json
 import os
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
-from depthd.config import Config
 from depthd.contract.errors import FAULTS, FaultCode
-from depthd.contract.names import candidates, printable, split, timestamp
-from depthd.spool.jobs import ORIGINAL, Job
+from depthd.contract.formats import ERROR_SUFFIX
+from depthd.contract.names import SetName, printable, set_names, timestamp
+from depthd.publish.places import Place, Places, forms, under_accepted_name
+from depthd.publish.reading import read_ours
+from depthd.spool.jobs import ORIGINAL, Job, Verdict, original_path, read_job, write_record
 from depthd.system import files
 
 # A folder that a photo's name asks for cannot exist: that is no fault of the disk.
 NO_PLACE = frozenset({errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
-# The photo, or a folder above it, is not there any more.
-GONE = (FileNotFoundError, NotADirectoryError)
-_NOTE = ".error"
 
 
 class Home:
-    """The doors of done/ and failed/."""
+    """The doors of done/ and failed/.
 
-    def __init__(self, config: Config) -> None:
-        self._work = config.folder("work")
-        self._done = config.folder("done")
-        self._failed = config.folder("failed")
-        self._outbox = config.folder("outbox")
-        self._mode = config.output.mode
+    Args:
+        work: the folder work/.
+        places: done, failed, and the outbox, in which a name must be free as well.
+        mode: rights of the reasons.
+    """
 
-    def finish(self, job: Job, target: str) -> str:
+    def __init__(self, work: Path, places: Places, mode: int) -> None:
+        self._work = work
+        self._places = places
+        self._mode = mode
+        self._failing = threading.Lock()  # a reason lies there for a moment without its photo
+
+    def finish(self, job: Job, target: SetName) -> str:
         """Move the original of a published job to done/. Returns its name there."""
-        return self._move_home(job, self._done, target)
+        assert self._places.done is not None
+        place = self._move(job, self._places.done, target)
+        with self._failing:
+            self._places.forget_failure(SetName.of(job.name))
+        return place
 
-    def fail(self, job: Job, code: FaultCode, detail: str) -> str:
+    def fail(self, job: Job, verdict: Verdict) -> str:
         """Move the original to failed/, NAME.error.json before it. Returns its name there.
 
         Done again after a fault, it goes on where it was.
         """
-        for target in candidates(job.name, job.stamp):
-            if not self._taken(job, target):
-                break
-        folders, base = split(target)
-        reason = {
-            "schema": "depthd.error/1",
-            "job": job.id,
-            "name": printable(job.name),
-            "code": code.value,
-            "message": FAULTS[code].sentence,
-            "detail": printable(detail),
-            "hint": FAULTS[code].hint,
-            "attempts": job.attempts,
-            "failed": timestamp(time.time()),
-        }
-        with self._home(self._failed, folders) as (folder, _):
-            note = f"{base}.error.json"
-            if not files.exists(note, folder):  # a crash may have come right after it was written
-                temporary = _hidden(job) + _NOTE
-                data = json.dumps(reason, indent=2).encode() + b"\n"
-                group = os.fstat(folder).st_gid
-                files.write_durably(temporary, [data], folder, mode=self._mode, group=group)
-                files.rename_noreplace(temporary, note, folder, folder)
-        return self._move_home(job, self._failed, target)
+        failed = self._places.failed
+        assert failed is not None
+        if job.verdict != verdict:
+            job = replace(job, verdict=verdict)
+            with files.directory(self._work / job.id) as folder:
+                write_record(job, folder)
+        with self._failing:
+            if (place := self._where_it_went(job, failed)) is not None:
+                return place
+            for name in set_names(job.name, job.stamp):
+                if not self._places.is_taken(name):
+                    break
+            else:
+                raise FileExistsError(errno.EEXIST, "every name is taken", job.name)
+            reason = _reason(job, verdict)
+            name = under_accepted_name(name, lambda form: self._write_reason(job, form, reason))
+            return self._move(job, failed, name)
 
-    def _taken(self, job: Job, target: str) -> bool:
-        """Whether any of a set's names is in use by another photo."""
-        folders, base = split(target)
-        with self._home(self._failed, folders) as (folder, _):
-            if files.exists(f"{base}.error.json", folder):
-                return not _is_note_of(job, f"{base}.error.json", folder)
-        return (
-            _is_there(self._failed, folders, base)
-            or _is_there(self._done, folders, base)
-            or _is_there(self._outbox, folders, f"{base}.json")
-        )
+    def _where_it_went(self, job: Job, failed: Place) -> str | None:
+        """The place of an original that an earlier try has moved; None while it is in work/."""
+        if os.path.lexists(original_path(self._work, job.id)):
+            return None
+        for name in set_names(job.name, job.stamp):
+            for form in forms(name):
+                with failed.folder(form) as folder:
+                    note = folder and read_ours(form.error_note, folder, failed.owner())
+                    if folder and note and note.get("job") == job.id:
+                        os.fsync(folder)
+                        return form.path
+        return job.name
 
-    def _move_home(self, job: Job, home: Path, target: str) -> str:
-        folders, base = split(target)
+    def _write_reason(self, job: Job, name: SetName, reason: bytes) -> SetName:
+        failed = self._places.failed
+        assert failed is not None
+        hidden = job.id + ERROR_SUFFIX
+        with self._folder(failed, name) as (folder, name), failed.private.open() as private:  # noqa: PLR1704
+            group = os.fstat(folder).st_gid
+            files.write_durably(hidden, [reason], private, mode=self._mode, group=group)
+            files.unlink_if_exists(name.error_note, folder)  # of an earlier failure
+            files.rename_noreplace(hidden, name.error_note, private, folder)
+        return name
+
+    def _move(self, job: Job, place: Place, target: SetName) -> str:
+        return under_accepted_name(target, lambda form: self._move_as(job, place, form))
+
+    def _move_as(self, job: Job, place: Place, target: SetName) -> str:
         with (
             files.directory(self._work / job.id) as source,
-            self._home(home, folders) as (folder, folders),
+            self._folder(place, target) as (folder, name),
         ):
-            was_copied = not files.exists(ORIGINAL, source)  # maybe, by a try that was cut short
-            if not was_copied:
+            if files.exists(ORIGINAL, source):
                 try:
-                    base = rename_to_first_free(ORIGINAL, base, job, source, folder)
+                    name = self._rename(job, place, name, source, folder)
                 except OSError as error:
                     if error.errno != errno.EXDEV:
                         raise
-                    base = _copy_home(base, job, source, folder)
-                    was_copied = True
+                    name = self._copy(job, place, name, source, folder)
             os.fsync(folder)
-            if was_copied:
-                _remove_hidden(job, folder)
-        return "/".join((*folders, base))
+        return name.path
 
     @contextmanager
-    def _home(self, home: Path, folders: tuple[str, ...]) -> Iterator[tuple[int, tuple[str, ...]]]:
-        """Handle of a photo's folder in done/ or failed/, and its name.
+    def _folder(self, place: Place, name: SetName) -> Iterator[tuple[int, SetName]]:
+        """Handle of a photo's folder in done/ or failed/, and its name there.
 
-        Where something else has the folder's name, photos come to lie in `home` itself.
+        Where something else has the folder's name, photos come to lie in the top folder.
         """
         with ExitStack() as stack:
-            mode = files.folder_mode(home)
             try:
-                handle = stack.enter_context(files.beneath(home, folders, create_mode=mode))
+                handle = stack.enter_context(place.make_folder(name))
             except OSError as error:
-                if not folders or error.errno not in NO_PLACE:
+                if not name.folders or error.errno not in NO_PLACE:
                     raise
-                folders = ()
-                handle = stack.enter_context(files.directory(home))
-            yield handle, folders
+                name = SetName((), name.base)
+                handle = stack.enter_context(files.directory(place.root))
+            yield handle, name
 
-    def undo_failure(self, job: Job) -> None:
-        """The last run was cut short while it failed this job: its fate is decided anew."""
-        folders, _ = split(job.name)
-        names = [split(target)[1] for target in candidates(job.name, job.stamp)]
-        for parts in {folders, ()}:
-            with (
-                suppress(*GONE),
-                files.directory(self._work / job.id) as source,
-                files.beneath(self._failed, parts) as folder,
+    def _rename(self, job: Job, place: Place, name: SetName, source: int, folder: int) -> SetName:
+        for other in _names(job, name):
+            try:
+                files.rename_atomically(ORIGINAL, other.base, source, folder)
+            except FileExistsError:
+                continue
+            except files.NotAtomic:
+                return self._link(job, place, name, source, folder)
+            return other
+        raise FileExistsError(errno.EEXIST, "every name is taken", name.base)
+
+    def _link(self, job: Job, place: Place, name: SetName, source: int, folder: int) -> SetName:
+        """Two steps: no rename without replacing here (NFS)."""
+        meant = self._meant(job)
+        for other in _names(job, name):
+            if meant == _home(place, other) and files.same_file(
+                ORIGINAL, other.base, source, folder
             ):
-                for base in names:
-                    # A copy, or a second name; the original is in work/.
-                    if files.same_file(_hidden(job), base, folder, folder) or files.same_file(
-                        ORIGINAL, base, source, folder
-                    ):
-                        os.unlink(base, dir_fd=folder)
-                    note = f"{base}.error.json"
-                    if files.exists(note, folder) and _is_note_of(job, note, folder):
-                        os.unlink(note, dir_fd=folder)
-                _remove_hidden(job, folder)
+                break  # cut short between the two
+            if files.exists(other.base, folder):
+                continue
+            self._mean(job, place, other, source)
+            try:
+                files.rename_in_steps(ORIGINAL, other.base, source, folder)
+            except FileExistsError:
+                continue
+            return other
+        else:
+            raise FileExistsError(errno.EEXIST, "every name is taken", name.base)
+        os.fsync(folder)
+        os.unlink(ORIGINAL, dir_fd=source)
+        return other
 
-    def remove_all_hidden(self, job: Job) -> None:
-        """The last run was cut short when the original had its place and its folder was left."""
-        folders, _ = split(job.name)
-        for home in (self._done, self._failed):
-            for parts in {folders, ()}:
-                with suppress(*GONE), files.beneath(home, parts) as folder:
-                    _remove_hidden(job, folder)
+    def _copy(self, job: Job, place: Place, name: SetName, source: int, folder: int) -> SetName:
+        """Copy, sync, give the final name, sync, and only then remove the original."""
+        meant = self._meant(job)
+        hidden = f"{job.id}.{ORIGINAL}"
+        with place.private.open() as private:
+            for other in _names(job, name):
+                if meant == _home(place, other) and _is_copy(other.base, source, folder):
+                    break
+                if files.exists(other.base, folder):
+                    continue
+                files.copy_durably(ORIGINAL, hidden, source, private)
+                self._mean(job, place, other, source)
+                try:
+                    files.link_noreplace(hidden, other.base, private, folder)
+                except FileExistsError:
+                    continue
+                break
+            else:
+                raise FileExistsError(errno.EEXIST, "every name is taken", name.base)
+            os.fsync(folder)
+            os.unlink(ORIGINAL, dir_fd=source)
+            files.unlink_if_exists(hidden, private)
+        return other
+
+    def _meant(self, job: Job) -> str:
+        """What an earlier try has written down; never what lies where others can write."""
+        recorded = read_job(self._work / job.id)
+        return recorded.home if recorded else ""
+
+    def _mean(self, job: Job, place: Place, name: SetName, source: int) -> None:
+        recorded = read_job(self._work / job.id) or job
+        write_record(replace(recorded, home=_home(place, name)), source)
 
 
-def _is_there(root: Path, folders: tuple[str, ...], name: str) -> bool:
-    try:
-        with files.beneath(root, folders) as folder:
-            return files.exists(name, folder)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-
-
-def rename_to_first_free(source: str, base: str, job: Job, source_dir: int, target_dir: int) -> str:
-    """Rename to `base`, or where that is taken to the next of its candidates."""
-    for name in candidates(base, job.stamp):
+def rename_to_first_free(source: str, name: SetName, job: Job, source_dir: int, target: int) -> str:
+    """Rename to a name, or where that is taken to the next one that the set may have."""
+    for other in _names(job, name):
         try:
-            files.rename_noreplace(source, name, source_dir, target_dir)
+            files.rename_noreplace(source, other.base, source_dir, target)
         except FileExistsError:
             continue
-        return name
-    raise FileExistsError(errno.EEXIST, "every name is taken", base)
+        return other.base
+    raise FileExistsError(errno.EEXIST, "every name is taken", name.base)
 
 
-def _copy_home(base: str, job: Job, source: int, folder: int) -> str:
-    """Copy, sync, give the final name, sync, and only then remove the original.
+def _names(job: Job, name: SetName) -> Iterator[SetName]:
+    return set_names(name.path, job.stamp)
 
-    The copy keeps its hidden name until the original is gone, so that a run that was cut short
-    recognises its own copy by the inode.
-    """
-    hidden = _hidden(job)
-    for name in candidates(base, job.stamp):
-        if files.same_file(hidden, name, folder, folder) or _is_copy(name, source, folder):
-            break
-        if not files.exists(name, folder):
-            files.copy_durably(ORIGINAL, hidden, source, folder)
-            files.link_noreplace(hidden, name, folder, folder)
-            break
-    else:
-        raise FileExistsError(errno.EEXIST, "every name is taken", base)
-    os.fsync(folder)
-    os.unlink(ORIGINAL, dir_fd=source)
-    return name
+
+def _home(place: Place, name: SetName) -> str:
+    return f"{place.root}/{name.path}"
 
 
 def _is_copy(name: str, source: int, folder: int) -> bool:
-    """Where there are no hard links: whether a run was cut short after copying."""
-    if not files.exists(name, folder):
+    """Whether a file holds what the original does."""
+    if not files.is_regular(name, folder):
         return False
     with (
         open(files.open_regular(ORIGINAL, source), "rb") as original,
@@ -205,19 +234,17 @@ def _is_copy(name: str, source: int, folder: int) -> bool:
         )
 
 
-def _hidden(job: Job) -> str:
-    return f".{job.id}"
-
-
-def _remove_hidden(job: Job, folder: int) -> None:
-    for name in (_hidden(job), _hidden(job) + _NOTE):
-        files.unlink_if_exists(name, folder)
-
-
-def _is_note_of(job: Job, name: str, folder: int) -> bool:
-    """Whether an earlier try to fail this job has written its reason already."""
-    try:
-        with open(files.open_regular(name, folder), "rb") as file:
-            return bool(json.load(file)["job"] == job.id)
-    except (ValueError, TypeError, KeyError):
-        return False
+def _reason(job: Job, verdict: Verdict) -> bytes:
+    fault = FAULTS[verdict.code]
+    note = {
+        "schema": "depthd.error/1",
+        "job": job.id,
+        "name": printable(job.name),
+        "code": verdict.code,
+        "message": fault.sentence,
+        "detail": printable(verdict.detail),
+        "hint": fault.hint,
+        "attempts": job.attempts,
+        "failed": timestamp(time.time()),
+    }
+    return json.dumps(note, indent=2).encode() + b"\n"

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from depthd.config import Config
-from depthd.contract.errors import ConfigurationError, OutputError
+from depthd.contract.errors import OutputError, TemporaryError
 
 _FOLDER_MODES = {
     "inbox": 0o775,
@@ -20,14 +20,16 @@ _FOLDER_MODES = {
     "log": 0o750,
     "state": 0o750,
 }
-_LOCK_PATIENCE = 10.0  # seconds; a killed predecessor's worker holds the lock until it is gone
+_PRIVATE = ("work", "state")
+_LOCK_PATIENCE = 1.0  # seconds; a predecessor that was killed just now may not be gone yet
 
 
 def make_folders(config: Config) -> None:
     """Create what is missing of the configured folders.
 
     Raises:
-        OutputError: one of them cannot be created, or is not a folder.
+        OutputError: one of them cannot be created, or is not a folder, or work/ or state/ belong
+            to another user.
     """
     for name, mode in _FOLDER_MODES.items():
         path = config.folder(name)
@@ -38,15 +40,37 @@ def make_folders(config: Config) -> None:
                 f"paths.{name}: cannot create {path}: {error.strerror}",
                 "create it for the user that runs depthd, or set another path",
             ) from error
+    for name in _PRIVATE:
+        _keep_private(name, config.folder(name), _FOLDER_MODES[name])
+
+
+def _keep_private(name: str, path: Path, mode: int) -> None:
+    """What lies in these folders is believed, so nobody else may write to them."""
+    about = path.stat()
+    if about.st_uid != os.geteuid():
+        raise OutputError(
+            f"paths.{name} ({path}) belongs to another user (number {about.st_uid})",
+            f"give it to the user that runs depthd: chown {os.geteuid()} {path}",
+        )
+    if about.st_mode & 0o777 & ~mode:
+        path.chmod(about.st_mode & mode)
 
 
 def lock(path: Path) -> int:
-    """Own work/ until this process and its worker are gone.
+    """Own work/ until this process is gone.
 
     Raises:
-        ConfigurationError: another daemon owns it.
+        TemporaryError: another daemon owns it.
+        OutputError: it cannot be written.
     """
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        handle = os.open(path, flags, 0o600)
+    except OSError as error:
+        raise OutputError(
+            f"paths.work ({path.parent}) cannot be written: {error.strerror}",
+            "make room there, or correct the folder's rights",
+        ) from error
     deadline = time.monotonic() + _LOCK_PATIENCE
     while True:
         try:
@@ -54,7 +78,7 @@ def lock(path: Path) -> int:
         except BlockingIOError:
             if time.monotonic() > deadline:
                 os.close(handle)
-                raise ConfigurationError(
+                raise TemporaryError(
                     f"another depthd works in {path.parent}",
                     "stop it, or give this one a root (or paths.work) of its own",
                 ) from None

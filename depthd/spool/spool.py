@@ -1,7 +1,7 @@
 """The spool: photos between inbox and done/failed, one private folder of work/ each.
 
 A photo is claimed by one atomic rename, its attempt is counted on disk before work starts, and a
-restart finds every job again. It knows folders and jobs; it never opens a photo's content and
+restart finds every job again. It knows folders and jobs; it never looks at a photo's content and
 knows nothing of the worker.
 """
 
@@ -18,13 +18,15 @@ from typing import TYPE_CHECKING
 
 from depthd.config import Config
 from depthd.contract.errors import ConfigurationError, FaultCode, OutputError
-from depthd.contract.names import split, timestamp
+from depthd.contract.names import SetName, timestamp
+from depthd.publish.places import Places
 from depthd.spool import ownership
-from depthd.spool.home import GONE, Home, rename_to_first_free
+from depthd.spool.folders import Folders
+from depthd.spool.home import Home, rename_to_first_free
 from depthd.spool.jobs import (
     ORIGINAL,
-    Folders,
     Job,
+    Verdict,
     original_path,
     read_job,
     write_first_record,
@@ -32,12 +34,12 @@ from depthd.spool.jobs import (
 )
 from depthd.system import files
 
-if TYPE_CHECKING:  # the worker reads jobs; it has no use for watchers and logs
+if TYPE_CHECKING:
     from depthd.intake import Candidate
 
 _LOCK = ".lock"
 # The photo's folder does not give it away, or it lies on a disk of its own.
-_IMMOVABLE = frozenset({errno.EACCES, errno.EPERM, errno.EXDEV, errno.EBUSY})
+_IMMOVABLE = frozenset({errno.EACCES, errno.EPERM, errno.EXDEV, errno.EBUSY, errno.EINVAL})
 
 
 class Vanished(Exception):
@@ -51,36 +53,44 @@ class Immovable(Exception):
 class Spool:
     """Claims, counts, and brings home.
 
+    Args:
+        config: the folders and their policies.
+        places: done, failed and the outbox.
+        former: the spool that owns work/ in this process already, if one does.
+
     Raises:
-        ConfigurationError: another daemon owns work/, or it lies on another file system.
+        TemporaryError: another daemon owns work/.
+        ConfigurationError: work/ lies on another file system than the inbox.
         OutputError: a folder cannot be created.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, places: Places, former: Spool | None = None) -> None:
+        self._config = config
         self._inbox = config.folder("inbox")
         self._work = config.folder("work")
-        self._done = config.folder("done")
-        self._failed = config.folder("failed")
-        self._home = Home(config)
-        ownership.make_folders(config)
+        self._home = Home(self._work, places, config.output.mode)
+        self.lock = os.dup(former.lock) if former else ownership.lock(self._work / _LOCK)
         try:
-            self.lock = ownership.lock(self._work / _LOCK)
             self.instance = ownership.instance(self.lock)
+            self._folders = Folders(self._work, self.instance)
+            self._last_stamp = 0.0
+            self._abandoned: list[str] = []  # jobs that came to nothing, whose folders are left
+            if not files.can_rename(self._inbox, self._work):
+                raise ConfigurationError(  # noqa: TRY301
+                    f"paths.work ({self._work}) lies on another file system or mount than "
+                    f"paths.inbox ({self._inbox})",
+                    "photos are claimed by renaming; set paths.work to a folder beside the inbox "
+                    "(under systemd: one ReadWritePaths= that holds both)",
+                )
         except OSError as error:
+            os.close(self.lock)
             raise OutputError(
                 f"paths.work ({self._work}) cannot be written: {error.strerror}",
                 "make room there, or correct the folder's rights",
             ) from error
-        self._folders = Folders(self._work, self.instance)
-        self._last_stamp = 0.0
-        self._abandoned: list[str] = []  # jobs that came to nothing, whose folders are left
-        if not files.can_rename(self._inbox, self._work):
-            raise ConfigurationError(
-                f"paths.work ({self._work}) lies on another file system or mount than "
-                f"paths.inbox ({self._inbox})",
-                "photos are claimed by renaming; set paths.work to a folder beside the inbox "
-                "(under systemd: one ReadWritePaths= that holds both)",
-            )
+        except ConfigurationError:
+            os.close(self.lock)
+            raise
 
     def close(self) -> None:
         """Release work/ for another daemon."""
@@ -89,11 +99,11 @@ class Spool:
 
     # claim -----------------------------------------------------------------------------------
 
-    def claim(self, candidate: Candidate, *, alone: bool = False) -> Job:
+    def claim(self, candidate: Candidate, config: Config | None = None) -> Job:
         """Take a photo out of the inbox in one atomic step, its first attempt counted.
 
         Raises:
-            Vanished: it is gone, changed, or not a plain file of its own.
+            Vanished: it is gone, changed, or no plain file.
             Immovable: no right to move it, or it lies on another disk.
             OSError: work/ or the inbox cannot be written.
         """
@@ -105,23 +115,22 @@ class Spool:
             stamp=stamp,
             claimed=moment,
             size=candidate.size,
+            mtime_ns=candidate.mtime_ns,
             attempts=1,
-            crashes=0,
-            alone=alone,
+            policy=(config or self._config).policy(candidate.name),
         )
-        folders, base = split(candidate.name)
-        with self._source(candidate, folders) as source:
-            self._take(job, base, source, candidate)
-        return job
+        name = SetName.of(candidate.name)
+        with self._source(candidate, name) as source:
+            return self._take(job, name, source, candidate)
 
     @contextmanager
-    def _source(self, candidate: Candidate, folders: tuple[str, ...]) -> Iterator[int]:
+    def _source(self, candidate: Candidate, name: SetName) -> Iterator[int]:
         """Handle of the photo's folder, once it is sure that the photo is still there."""
         with ExitStack() as stack:
             try:
-                source = stack.enter_context(files.beneath(self._inbox, folders))
-                about = os.stat(split(candidate.name)[1], dir_fd=source, follow_symlinks=False)
-            except GONE as error:
+                source = stack.enter_context(files.beneath(self._inbox, name.folders))
+                about = os.stat(name.base, dir_fd=source, follow_symlinks=False)
+            except files.GONE as error:
                 raise Vanished(candidate.name) from error
             except PermissionError as error:
                 raise Immovable(error.strerror) from error
@@ -129,78 +138,47 @@ class Spool:
                 raise Vanished(candidate.name)
             yield source
 
-    def _take(self, job: Job, base: str, source: int, candidate: Candidate) -> None:
+    def _take(self, job: Job, name: SetName, source: int, candidate: Candidate) -> Job:
         try:
             self._folders.make(job.id)
             with files.directory(self._work / job.id) as folder:
                 write_first_record(job, folder)
-                _rename_out(base, source, folder)
-                try:
-                    self._confirm(candidate, folder)
-                except BaseException:
-                    rename_to_first_free(ORIGINAL, base, job, folder, source)
-                    raise
+                _rename_out(name.base, source, folder)
+                return self._confirm(job, name, source, folder, candidate)
         except BaseException:
             self._abandoned.append(job.id)
-            with suppress(OSError):  # else `probe` clears it away, or the next start
-                self._clear_abandoned()
+            with suppress(OSError):  # else `clear_abandoned` does it, or the next start
+                self.clear_abandoned()
             raise
 
-    def _confirm(self, candidate: Candidate, folder: int) -> None:
-        """What was moved is what was looked at, and stays moved when the power fails now."""
-        if not _is_candidate(os.stat(ORIGINAL, dir_fd=folder, follow_symlinks=False), candidate):
-            raise Vanished(candidate.name)  # between look and rename the name changed hands
+    def _confirm(
+        self, job: Job, name: SetName, source: int, folder: int, candidate: Candidate
+    ) -> Job:
+        """What was moved is what was looked at, and stays moved when the power fails now.
+
+        Between look and rename the name may have changed hands. What is no plain file goes back;
+        where its folder no longer takes it, it goes to failed/ like a bad photo.
+        """
+        about = os.stat(ORIGINAL, dir_fd=folder, follow_symlinks=False)
+        if not _is_candidate(about, candidate):
+            try:
+                rename_to_first_free(ORIGINAL, name, job, folder, source)
+            except OSError:
+                detail = "it was exchanged for something else while it was taken"
+                job = replace(job, verdict=Verdict(FaultCode.NOT_AN_IMAGE, detail))
+                write_record(job, folder)
+            else:
+                raise Vanished(candidate.name)
         os.fsync(folder)
+        return replace(job, owner=about.st_uid)
 
     def _next_moment(self) -> float:
         """Now in whole milliseconds, later than every moment before."""
         self._last_stamp = max(round(time.time(), 3), round(self._last_stamp + 0.001, 3))
         return self._last_stamp
 
-    # attempts --------------------------------------------------------------------------------
-
-    def count_attempt(self, job: Job, *, alone: bool) -> Job:
-        """Write down that work on a job starts again."""
-        return self._rewrite(replace(job, attempts=job.attempts + 1, alone=alone))
-
-    def count_crash(self, job: Job) -> Job:
-        """Write down that the worker died with this job in its hands."""
-        return self._rewrite(replace(job, crashes=job.crashes + 1))
-
-    def return_attempt(self, job: Job) -> Job:
-        """The service stopped before the attempt could end: it does not count."""
-        return self._rewrite(replace(job, attempts=max(0, job.attempts - 1)))
-
-    def _rewrite(self, job: Job) -> Job:
-        with files.directory(self._work / job.id) as folder:
-            write_record(job, folder)
-        return job
-
-    # home ------------------------------------------------------------------------------------
-
-    def finish(self, job: Job, target: str) -> str:
-        """Move the original of a published job to done/. Returns its name there."""
-        place = self._home.finish(job, target)
-        self._folders.retire(job.id)
-        return place
-
-    def fail(self, job: Job, code: FaultCode, detail: str) -> str:
-        """Move the original to failed/, NAME.error.json before it. Returns its name there."""
-        place = self._home.fail(job, code, detail)
-        self._folders.retire(job.id)
-        return place
-
-    def probe(self) -> None:
-        """Raises OSError while work/, done/ or failed/ cannot be written."""
-        for folder in (self._work, self._done, self._failed):
-            name = f".probe-{self.instance}"
-            with files.directory(folder) as handle:
-                group = os.fstat(handle).st_gid
-                files.write_durably(name, [b"depthd"], handle, mode=0o600, group=group)
-                files.unlink_if_exists(name, handle)
-        self._clear_abandoned()
-
-    def _clear_abandoned(self) -> None:
+    def clear_abandoned(self) -> None:
+        """Remove the folders of claims that came to nothing."""
         while self._abandoned:
             job_id = self._abandoned[-1]
             # A photo that could not be put back either is taken up by the next start.
@@ -209,31 +187,73 @@ class Spool:
                     self._folders.remove(job_id)
             self._abandoned.pop()
 
+    # attempts --------------------------------------------------------------------------------
+
+    def open_original(self, job: Job) -> int:
+        """Descriptor of a job's photo, for reading; nobody can write through it.
+
+        Raises:
+            OSError: EACCES where its owner has taken the rights away, and whatever else.
+        """
+        with files.directory(self._work / job.id) as folder:
+            return files.open_regular(ORIGINAL, folder)
+
+    def look(self, job: Job) -> Job:
+        """The job with the photo's present size and time; a writer may still be at it."""
+        about = os.lstat(original_path(self._work, job.id))
+        return replace(job, size=about.st_size, mtime_ns=about.st_mtime_ns)
+
+    def rewrite(self, job: Job) -> Job:
+        """Put what has changed about a job on the disk."""
+        with files.directory(self._work / job.id) as folder:
+            write_record(job, folder)
+        return job
+
+    # home ------------------------------------------------------------------------------------
+
+    def finish(self, job: Job, target: SetName) -> str:
+        """Move the original of a published job to done/. Returns its name there."""
+        place = self._home.finish(job, target)
+        self._folders.retire(job.id)
+        return place
+
+    def fail(self, job: Job, verdict: Verdict) -> str:
+        """Move the original to failed/, NAME.error.json before it. Returns its name there."""
+        place = self._home.fail(job, verdict)
+        self._folders.retire(job.id)
+        return place
+
+    def probe(self) -> None:
+        """Raises OSError while work/ cannot be written."""
+        with files.directory(self._work) as handle:
+            files.probe(handle, 1)
+        self.clear_abandoned()
+
     # start-up --------------------------------------------------------------------------------
 
-    def sweep(self) -> list[Job]:
+    def sweep(self) -> Iterator[Job]:
         """Jobs that a former run left behind, oldest first; empty claims are cleared away.
 
-        A job whose record is unreadable keeps its original: it goes to failed/ as JOB.
+        A job whose record is unreadable goes to failed/ under its id.
         """
-        jobs = []
         for entry in sorted(os.listdir(self._work)):
             name = self._folders.take_up(entry)
             if name is None:
+                if entry.startswith(files.PROBE):
+                    os.unlink(self._work / entry)
                 continue
             path = self._work / name
-            job = read_job(path)
             if not os.path.lexists(path / ORIGINAL):
-                if job is not None:
-                    self._home.remove_all_hidden(job)
                 self._folders.remove(name)
-            elif job is not None and job.id == name:
-                self._home.undo_failure(job)
-                jobs.append(job)
-            else:
-                lost = Job(name, name, timestamp(time.time()), time.time(), 0, 0, 0, alone=False)
-                self.fail(lost, FaultCode.UNREADABLE, "work/JOB/job.json is missing or damaged")
-        return jobs
+                continue
+            job = read_job(path)
+            if job is None or job.id != name:
+                detail = "work/JOB/job.json is missing or damaged"
+                job = Job(
+                    name, name, timestamp(time.time()), time.time(),
+                    verdict=Verdict(FaultCode.UNREADABLE, detail),
+                )  # fmt: skip
+            yield job
 
 
 def _rename_out(base: str, source: int, folder: int) -> None:
@@ -249,10 +269,9 @@ def _rename_out(base: str, source: int, folder: int) -> None:
 
 
 def _is_candidate(about: os.stat_result, candidate: Candidate) -> bool:
-    """The same plain file, unchanged, with one name only."""
+    """The same plain file, unchanged, whatever other names it has."""
     return (
         stat.S_ISREG(about.st_mode)
-        and about.st_nlink == 1
         and about.st_dev == candidate.device
         and about.st_ino == candidate.inode
         and about.st_size == candidate.size

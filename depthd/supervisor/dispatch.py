@@ -1,50 +1,60 @@
-"""Who works on what: jobs, the worker process, its deadlines and its deaths.
+"""What happens to each job: what it needs next, and what follows from each answer.
 
 The worker holds a few jobs at once. When it dies, none of them is known to be guilty: each is
 tried again with the worker for itself, and only a death alone counts as proof. Attempts are on
-disk before work, crashes before the next attempt. Knows jobs and messages, not the inbox.
+disk before work, crashes before the next attempt. Files are only touched by `FileWork`. Knows jobs
+and messages, not the inbox; times are seconds of the loop's clock.
 """
 
 from __future__ import annotations
 
+import os
+import statistics
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
-from itertools import islice
+from datetime import UTC, datetime
 
-from depthd.config import Config
-from depthd.contract.errors import FAULTS, FaultCode, UnavailableError
-from depthd.contract.events import Event
-from depthd.contract.messages import (
+from depthd.channel.messages import (
     Blocked,
     Broken,
     FromWorker,
-    ProtocolError,
-    Published,
-    Ready,
     Refused,
-    Step,
-    Unavailable,
+    Rendered,
+    Started,
     Work,
 )
-from depthd.contract.names import candidates
-from depthd.contract.status import Failure, moment
-from depthd.publish.publisher import Publisher
-from depthd.spool import Job, Spool
-from depthd.supervisor.gate import Gate
+from depthd.config import Config
+from depthd.contract.errors import FAULTS, FaultCode
+from depthd.contract.events import Event
+from depthd.contract.states import State
+from depthd.contract.status import Failure
+from depthd.spool import Job, Verdict
+from depthd.supervisor.errands import Errands, Recovered, Trouble
+from depthd.supervisor.filework import FileWork
+from depthd.supervisor.gate import FOLDER, Gate, Holds
+from depthd.supervisor.keeper import Keeper, News
 from depthd.supervisor.logs import Emit
-from depthd.supervisor.worker_process import Death, WorkerHandle
+from depthd.supervisor.table import NEVER, Entry, Later, Table
 
 LOOK_AHEAD = 11  # one decoding, two in the network, two being written, the others on their way
-_CLAIMED_TOGETHER = 4  # while there are many: the second claim in a row costs much less
-_FIRST_RESTART_DELAY = 0.25
-_LONGEST_RESTART_DELAY = 30.0
-_FAILED_STARTS = 5
+CLAIMED_TOGETHER = 4  # while there are many: the second claim in a row costs much less
+_DUE_AT_ONCE = 32
 _REMEMBERED_FAILURES = 20
 _REMEMBERED_FINISHES = 10_000
+_REMEMBERED_SIZES = 20
+_TRIES_OF_A_SINGLE_RUN = 3
 _INTERRUPTIONS = 10  # times max_attempts: starts of work that ended with the whole service
+_MOST_CHANGES = 5  # times that a photo may turn out to be written to after its claim
+_PATIENCE = 30.0  # seconds that a suspect waits while others have work
+# A photo that had the worker for itself and killed it keeps its folder's suspects waiting for so
+# many times as long as it took: others get nine tenths of the time.
+_OTHERS_SHARE = 9.0
+# What a photo that is still being written may look like.
+_UNFINISHED = frozenset(
+    {FaultCode.EMPTY, FaultCode.TRUNCATED, FaultCode.DAMAGED, FaultCode.NOT_AN_IMAGE}
+)
 
 
 @dataclass
@@ -53,378 +63,574 @@ class Totals:
 
     done: int = 0
     failed: int = 0
-    worker_restarts: int = 0
 
 
 class Dispatcher:
     """Runs claimed jobs through the worker and brings them home.
 
     Args:
-        on_worker: called with each new worker, and with None when it is gone.
-        once: the photos are there already; the worker begins in the middle of a stream.
+        config: the settings.
+        errands: work on the files of one job.
+        filework: does them off the loop.
+        keeper: the worker.
+        gate: whether anything can be written.
+        emit: writes a log event.
+        clock: seconds, never going back.
     """
 
     def __init__(
         self,
         config: Config,
-        spool: Spool,
-        publisher: Publisher,
+        errands: Errands,
+        filework: FileWork,
+        keeper: Keeper,
         gate: Gate,
         emit: Emit,
-        on_worker: Callable[[WorkerHandle | None], None],
-        *,
-        once: bool,
+        clock: Callable[[], float],
     ) -> None:
-        self._config = config
-        self._once = once
-        self._spool = spool
-        self._publisher = publisher
+        self.config = config
+        self.errands = errands
+        self._filework = filework
+        self._keeper = keeper
         self._gate = gate
         self._emit = emit
-        self._on_worker = on_worker
-        self._active: dict[str, Job] = {}
-        self._waiting: deque[Job] = deque()  # claimed, to be run beside others
-        self._suspects: deque[Job] = deque()  # to be run alone
-        self._chores: deque[Callable[[], None]] = deque()  # file work; a full disk holds it up
-        self._worker: WorkerHandle | None = None
-        self._progress = 0.0  # when the worker last showed life
-        self._restart_at = 0.0
-        self._deaths = 0  # since the last photo that came through
-        self.ready: Ready | None = None
-        self.step = ""  # what a worker that is not ready does
+        self._clock = clock
+        self.table = Table()
+        self.holds = Holds(emit, self._route)
+        self._fresh: deque[Entry] = deque()  # to be run beside others
+        self._suspects: deque[Entry] = deque()  # to be run alone
+        self._errands: deque[Entry] = deque()  # whose files are to be worked on
+        self._later = Later()  # set aside
+        self._in_worker: dict[str, Entry] = {}
+        self._starting = 0  # of whom the files are being opened
+        self._isolated: Entry | None = None
+        self._not_before: dict[tuple[str, int], float] = {}  # by folder and owner of suspects
+        self._sizes: deque[int] = deque(maxlen=_REMEMBERED_SIZES)  # bytes of results
+        self._is_stopping = False
+        self.is_recovered = False
+        self.pause_claims = False
+        self.others_wait = False  # photos in the inbox are ready to be claimed
         self.totals = Totals()
         self.failures: deque[Failure] = deque(maxlen=_REMEMBERED_FAILURES)
-        self.finished_at: deque[float] = deque(maxlen=_REMEMBERED_FINISHES)  # monotonic, for rates
+        self.finished_at: deque[float] = deque(maxlen=_REMEMBERED_FINISHES)  # for rates
 
     # state ------------------------------------------------------------------------------------
 
     @property
-    def in_hand(self) -> int:
-        """Jobs in work/."""
-        return len(self._active) + len(self._waiting) + len(self._suspects) + len(self._chores)
-
-    @property
     def is_working(self) -> bool:
-        return bool(self._active)
+        """Whether something is under way that will end by itself."""
+        return bool(
+            self._in_worker or self._starting or self._filework.pending
+        ) or (self._gate.is_open and bool(self._errands))
 
     @property
-    def oldest_claim(self) -> float | None:
-        """Seconds since the epoch."""
-        jobs = [*self._active.values(), *self._waiting, *self._suspects]
-        return min((job.claimed for job in jobs), default=None)
-
-    @property
-    def worker_pid(self) -> int | None:
-        return self._worker.pid if self._worker else None
+    def is_at_rest(self) -> bool:
+        """Whether nothing is left but what was tried a few times and waits for better days."""
+        is_busy = self.is_working or self._fresh or self._suspects or not self.is_recovered
+        return not is_busy and all(
+            entry.tries >= _TRIES_OF_A_SINGLE_RUN for entry in self._later
+        ) and self.holds.were_tried(_TRIES_OF_A_SINGLE_RUN)
 
     @property
     def room(self) -> int:
         """How many more photos may be claimed now."""
-        if self.ready is None or not self._gate.is_open or self._suspects or self._waiting:
+        if (
+            self._keeper.worker is None
+            or self._keeper.wants_exchange
+            or not self._gate.is_open
+            or not self.is_recovered
+            or self._is_stopping
+            or self.pause_claims
+            or self._isolated
+            or self._must_isolate(self._clock())
+        ):
             return 0
-        if any(job.alone for job in self._active.values()):
-            return 0
-        room = LOOK_AHEAD - len(self._active)
-        return room if room >= _CLAIMED_TOGETHER else 0
+        room = LOOK_AHEAD - self._under_way - len(self._fresh)
+        return room if room >= CLAIMED_TOGETHER else 0
+
+    @property
+    def _under_way(self) -> int:
+        return len(self._in_worker) + self._starting
+
+    @property
+    def typical_size(self) -> int:
+        """Bytes of results of an ordinary photo, as far as it is known."""
+        return int(statistics.median(self._sizes)) if self._sizes else 0
+
+    def aside(self) -> list[Entry]:
+        """Jobs that wait for another time, with their reason."""
+        return [entry for entry in self.table if entry.reason]
 
     # start, stop ------------------------------------------------------------------------------
 
     def recover(self) -> None:
         """Take up what a former run left in work/."""
-        self._chores.append(self._sweep)
-        self._do_chores()
+        self._filework.submit(self.errands.recover, self._recovered, self._not_recovered)
 
-    def _sweep(self) -> None:
-        for job in self._spool.sweep():
-            self._chores.append(partial(self._take_up, job))
-        self._chores.append(self._publisher.sweep)
+    def _not_recovered(self, error: Exception) -> None:
+        self._gate.close(f"work/ cannot be read: {error}", self._clock())
 
-    def _take_up(self, job: Job) -> None:
-        target = self._publisher.settle(job.id, job.name, job.stamp)
-        self._emit(
-            Event.PHOTO_RECOVERED,
-            job=job.id,
-            name=job.name,
-            attempts=job.attempts,
-            published=target is not None,
-        )
-        if target is not None:
-            self._chores.append(partial(self._finish, job, target))
-        elif job.attempts >= _INTERRUPTIONS * self._config.worker.max_attempts:
+    def _recovered(self, found: list[Recovered]) -> None:
+        now = self._clock()
+        self.is_recovered = True
+        for each in found:
+            entry = self.table.add(each.job, now)
+            entry.must_settle = each.must_settle
+            self._emit(
+                Event.PHOTO_RECOVERED,
+                job=each.job.id,
+                name=each.job.name,
+                attempts=each.job.attempts,
+                published=each.target is not None,
+            )
+            self._take_up(entry, each)
+            self._route(entry)
+
+    def _take_up(self, entry: Entry, found: Recovered) -> None:
+        job = entry.job
+        if found.target is not None:
+            self._now_published(entry, found)
+        elif job.verdict is not None:
+            entry.verdict = job.verdict
+        elif job.attempts >= _INTERRUPTIONS * self.config.worker.max_attempts:
             reason = "each attempt ended with the whole service"
-            self._chores.append(partial(self._fail, job, FaultCode.WORKER_CRASHED, reason))
-        elif job.attempts:
-            self._suspects.append(job)
-        else:
-            self._waiting.append(job)
+            entry.verdict = Verdict(FaultCode.WORKER_CRASHED, reason)
+        entry.is_suspect = bool(job.attempts)
 
-    def start_worker(self, now: float) -> None:
-        self._worker = WorkerHandle(
-            self._config, self._spool.lock, self._spool.instance, is_busy=self._once
-        )
-        self._progress = now
-        self._emit(Event.WORKER_STARTED, pid=self._worker.pid)
-        self._on_worker(self._worker)
+    def _now_published(self, entry: Entry, found: Recovered) -> None:
+        now = self._clock()
+        self.table.move(entry, State.ACTIVE, now)
+        self.table.move(entry, State.PUBLISHED, now)
+        entry.target = found.target
 
     def stop(self) -> None:
-        """Stop the worker now; jobs in its hands keep their place in work/, uncounted."""
-        if self._worker is None:
-            return
-        if self._active:
-            self._worker.kill()
-        self._worker.ask_to_stop()
-        self._bury(self._worker)
-        for job in self._active.values():
-            self._chores.append(partial(self._give_back, job))
-        self._active.clear()
-        self._do_chores()
+        """Begin nothing new; what is in the worker's hands is finished."""
+        self._is_stopping = True
 
-    def _give_back(self, job: Job) -> None:
-        if not self._settle_published(job):
-            self._spool.return_attempt(job)
+    def move_to(self, errands: Errands) -> None:
+        """Go on in other folders; what could not come home waits in the old ones."""
+        for entry in self.table:
+            entry.close_outlets()
+        self.table = Table()
+        self.holds = Holds(self._emit, self._route)
+        self._later = Later()
+        self._fresh.clear()
+        self._suspects.clear()
+        self._errands.clear()
+        self.errands = errands
+        self.is_recovered = self.pause_claims = False
+        self.recover()
+
+    def give_back(self) -> None:
+        """The time is up: jobs at hand keep their place in work/, their attempt uncounted."""
+        for entry in self.table:
+            if entry.state is State.ACTIVE:
+                self._give_back(entry)
+
+    def _give_back(self, entry: Entry) -> None:
+        job = replace(entry.job, attempts=max(0, entry.job.attempts - 1))
+        entry.close_outlets()
+
+        def returned(_: object) -> None:
             self._emit(Event.PHOTO_RETURNED, job=job.id, name=job.name)
+
+        self._filework.submit(
+            lambda: self.errands.rewrite(job), returned, lambda _: None
+        )  # what cannot be written now counts as one interruption more
 
     # the loop's calls --------------------------------------------------------------------------
 
     def accept(self, job: Job) -> None:
         """Run a freshly claimed job, whose first attempt is counted."""
         self._emit(Event.PHOTO_CLAIMED, job=job.id, name=job.name, bytes=job.size)
-        self._send(job)
+        entry = self.table.add(job, self._clock())
+        entry.verdict = job.verdict
+        entry.is_counted = True
+        self._route(entry)
 
-    def work(self, now: float) -> float:
+    def turn(self, now: float) -> float:
         """Start what can be started, enforce deadlines. Returns when to call again."""
-        if self._worker is None:
-            if now < self._restart_at:
-                return self._restart_at
-            self.start_worker(now)
-        self._do_chores()
-        self._start_claimed()
-        deadline = self._deadline()
-        if now >= deadline:
-            self._kill(FaultCode.WORKER_TIMEOUT)
-            return now
-        return deadline
+        for entry in self._later.pop_due(now, _DUE_AT_ONCE):
+            self._route(entry)
+        if self._gate.is_open:
+            self.holds.turn(now)
+            self._run_errands()
+            self._start_jobs(now)
+        self._enforce_deadlines(now)
+        return min(
+            self._later.next_time,
+            self.holds.next_try,
+            min((entry.deadline for entry in self._in_worker.values()), default=NEVER),
+            now + 1.0 if self._suspects else NEVER,
+        )
 
-    def _deadline(self) -> float:
-        if self.ready is None:
-            return self._progress + self._config.worker.start_timeout
-        if self._active:
-            return self._progress + self._config.worker.timeout
-        return float("inf")
+    def hear(self, news: News) -> None:
+        """Act on what the worker said, and on its death."""
+        for message in news.messages:
+            self._heed(message)
+        if news.death:
+            code = FaultCode.WORKER_OUT_OF_MEMORY if news.out_of_memory else FaultCode.WORKER_CRASHED
+            self._after_death(list(self._in_worker.values()), code, news.death)
 
-    def _start_claimed(self) -> None:
-        """Jobs that are in work/ already: suspects alone, others beside each other."""
-        if self.ready is None or not self._gate.is_open:
-            return
-        if self._suspects:
-            if not self._active:
-                self._start(self._suspects, alone=True)
-            return
-        while self._waiting and len(self._active) < LOOK_AHEAD:
-            if not self._start(self._waiting, alone=False):
-                return
+    def reopened(self) -> None:
+        """The gate is open again."""
+        if not self.is_recovered:
+            self.recover()
 
-    def _start(self, queue: deque[Job], *, alone: bool) -> bool:
-        try:
-            job = self._spool.count_attempt(queue[0], alone=alone)
-        except OSError as error:
-            self._gate.close(f"work/ cannot be written: {error}", time.monotonic())
-            return False
-        queue.popleft()
-        self._send(job)
-        return True
+    # what next --------------------------------------------------------------------------------
 
-    def _send(self, job: Job) -> None:
-        if not self._active:
-            self._progress = time.monotonic()
-        self._active[job.id] = job
-        if self._worker is not None:
-            self._worker.send(Work(job=job.id))
-
-    def read_worker(self) -> None:
-        """The worker's socket is readable."""
-        if self._worker is None:
-            return
-        try:
-            messages = self._worker.receive()
-        except EOFError:  # its sentinel tells the rest
-            self._worker.kill()
-        except ProtocolError as error:
-            self._kill(FaultCode.WORKER_CRASHED, f"it spoke nonsense: {error}")
+    def _route(self, entry: Entry) -> None:
+        """Put an entry where its next step will be taken."""
+        if not entry.must_run:
+            self._errands.append(entry)
+        elif entry.is_suspect:
+            self._suspects.append(entry)
         else:
-            for message in messages:
-                self._hear(message)
+            self._fresh.append(entry)
 
-    def worker_died(self) -> None:
-        """The worker's sentinel woke the loop."""
-        if self._worker is None:
+    def _set_aside(self, entry: Entry, reason: str) -> None:
+        """This photo cannot be gone on with now, while others can."""
+        entry.tries += 1
+        entry.next_try = self._clock() + FOLDER.after(entry.tries)
+        if entry.reason != reason:
+            entry.reason = reason
+            self._emit(
+                Event.PHOTO_SET_ASIDE, job=entry.job.id, name=entry.job.name, reason=reason
+            )
+        self._later.add(entry)
+
+    def _start_jobs(self, now: float) -> None:
+        """Open the files of jobs that can go to the worker: suspects alone, others together."""
+        if self._keeper.worker is None or self._keeper.wants_exchange or self._is_stopping:
             return
-        try:
-            last_words = self._worker.last_words()
-        except ProtocolError:
-            last_words = []
-        for message in last_words:
-            self._hear(message)
-        death = self._bury(self._worker)
-        code = FaultCode.WORKER_OUT_OF_MEMORY if death.out_of_memory else FaultCode.WORKER_CRASHED
-        self._emit(Event.WORKER_DIED, reason=str(death), jobs=list(self._active))
-        self._after_death(code, str(death))
+        if self._isolated is None and self._must_isolate(now):
+            if not self._under_way:
+                self._isolated = self._next_suspect(now)
+                self._begin(self._isolated, isolated=True)
+            return
+        while self._fresh and self._isolated is None and self._under_way < LOOK_AHEAD:
+            entry = self._fresh.popleft()
+            if not self.holds.join(entry):
+                self._begin(entry, isolated=False)
+
+    def _must_isolate(self, now: float) -> bool:
+        """Whether a suspect's turn has come: when nobody else waits, or it has waited long."""
+        if not self._suspects:
+            return False
+        if not self._fresh and not self.others_wait:
+            return True
+        return any(
+            now - entry.since >= _PATIENCE and now >= self._not_before.get(_account(entry), 0.0)
+            for entry in self._suspects
+        )
+
+    def _next_suspect(self, now: float) -> Entry:
+        """Of the folder and owner that has kept others waiting least lately."""
+        entry = min(self._suspects, key=lambda entry: self._not_before.get(_account(entry), now))
+        self._suspects.remove(entry)
+        return entry
+
+    def _begin(self, entry: Entry, *, isolated: bool) -> None:
+        job, must_count = entry.job, not entry.is_counted
+        if must_count:
+            job = replace(job, attempts=job.attempts + 1, isolated=isolated)
+        self._starting += 1
+
+        def begun(opened: tuple[int, object]) -> None:
+            self._starting -= 1
+            entry.job, entry.is_counted = job, False
+            self._send(entry, opened[0])
+
+        def failed(error: Exception) -> None:
+            self._starting -= 1
+            if entry is self._isolated:
+                self._isolated = None
+            self._met_error(entry, error)
+
+        self._filework.submit(
+            lambda: self.errands.begin(entry, job, must_count=must_count), begun, failed
+        )
+
+    def _send(self, entry: Entry, original: int) -> None:
+        worker = self._keeper.worker
+        now = self._clock()
+        assert entry.outlets is not None
+        if worker is None or self._is_stopping:  # it died meanwhile
+            os.close(original)
+            entry.close_outlets()
+            if entry is self._isolated:
+                self._isolated = None
+            entry.is_counted = True
+            self._route(entry)
+            return
+        self.table.move(entry, State.ACTIVE, now)
+        self._in_worker[entry.job.id] = entry
+        entry.reason = ""
+        work = Work(job=entry.job.id, policy=entry.job.policy)
+        worker.send(work, [original, *entry.outlets.files.values()])
+        os.close(original)
 
     # messages ---------------------------------------------------------------------------------
 
-    def _hear(self, message: FromWorker) -> None:
-        self._progress = time.monotonic()
+    def _heed(self, message: FromWorker) -> None:
         match message:
-            case Step():
-                self.step = message.text
-                self._emit(Event.MODEL_STEP, text=message.text)
-            case Ready():
-                self._became_ready(message)
-            case Unavailable():
-                raise UnavailableError(message.message, message.hint)
-            case Published() | Refused() | Broken() | Blocked():
-                job = self._active.pop(message.job, None)
-                if job is not None:
-                    self._conclude(job, message)
+            case Started() | Rendered() | Refused() | Broken() | Blocked():
+                entry = self._in_worker.get(message.job)
+                if entry is None:
+                    return
+                if isinstance(message, Started):
+                    entry.deadline = self._clock() + self.config.worker.timeout
+                else:
+                    self._take_back(entry)
+                    self._conclude(entry, message)
 
-    def _became_ready(self, message: Ready) -> None:
-        self.ready = message
-        self.step = ""
-        self._emit(Event.WORKER_READY, **message.model_dump(exclude={"kind"}))
-        if message.fallback:
-            self._emit(
-                Event.MODEL_FALLBACK,
-                model=message.model,
-                wanted=self._config.model.name,
-                hint="depthd model fetch",
+    def _conclude(self, entry: Entry, message: Rendered | Refused | Broken | Blocked) -> None:
+        match message:
+            case Rendered():
+                self._keeper.worked()
+                entry.facts = message.facts
+                entry.tries = 0
+                for note in message.facts.photo.notes:
+                    self._emit(
+                        Event.PHOTO_NOTE, job=entry.job.id, name=entry.job.name, note=note
+                    )
+                self._route(entry)
+            case Refused():
+                self._keeper.worked()
+                self._refuse(entry, Verdict(message.code, message.detail))
+            case Broken():
+                self._back_to_claimed(entry)
+                self._suspect(entry, message.code, message.detail)
+            case Blocked():
+                self._back_to_claimed(entry)
+                self._uncount(entry)
+                trouble = OSError(message.detail)
+                self._look_whose(entry, trouble, message.needs)
+
+    def _refuse(self, entry: Entry, verdict: Verdict) -> None:
+        """Fail a photo, unless somebody has gone on writing it after it was claimed."""
+        self._back_to_claimed(entry)
+        if verdict.code not in _UNFINISHED or entry.changes >= _MOST_CHANGES:
+            self._fail(entry, verdict)
+            return
+
+        def looked(job: Job) -> None:
+            if (job.size, job.mtime_ns) == (entry.job.size, entry.job.mtime_ns):
+                self._fail(entry, verdict)
+                return
+            entry.job = job
+            self._uncount(entry)
+            entry.changes += 1
+            entry.reason = "it was still being written when it was taken"
+            entry.next_try = self._clock() + max(1.0, self.config.intake.settle)
+            self._emit_retried(entry, verdict.code, entry.reason)
+            self._later.add(entry)
+
+        self._filework.submit(
+            lambda: self.errands.look(entry.job), looked, lambda _: self._fail(entry, verdict)
+        )
+
+    def _fail(self, entry: Entry, verdict: Verdict) -> None:
+        entry.verdict = verdict
+        entry.tries = 0
+        self._route(entry)
+
+    def _take_back(self, entry: Entry) -> None:
+        """It is no longer in the worker's hands."""
+        del self._in_worker[entry.job.id]
+        entry.deadline = NEVER
+        if entry is self._isolated:
+            self._isolated = None
+
+    def _back_to_claimed(self, entry: Entry) -> None:
+        self.table.move(entry, State.CLAIMED, self._clock())
+        entry.close_outlets()
+        entry.facts = None
+
+    def _uncount(self, entry: Entry) -> None:
+        """The attempt came to nothing for a reason that is not the photo's."""
+        entry.job = replace(entry.job, attempts=max(0, entry.job.attempts - 1))
+
+    def _drop_results(self, entry: Entry) -> None:
+        """It has to wait: its files would keep descriptors and room on the disk."""
+        if entry.state is State.ACTIVE:
+            self._back_to_claimed(entry)
+            self._uncount(entry)
+            entry.must_settle = True
+            entry.is_unsure = False
+
+    # files ------------------------------------------------------------------------------------
+
+    def _run_errands(self) -> None:
+        while self._errands:
+            entry = self._errands.popleft()
+            if entry.verdict is None and self.holds.join(entry):
+                continue
+            task, then = self._errand(entry)
+            self._filework.submit(
+                task, then, lambda error, entry=entry: self._met_error(entry, error)
             )
 
-    def _conclude(self, job: Job, message: Published | Refused | Broken | Blocked) -> None:
-        match message:
-            case Published():
-                self._deaths = 0
-                self._gate.worked()
-                self._published(job, message)
-            case Refused():
-                self._deaths = 0
-                self._chores.append(partial(self._fail, job, message.code, message.detail))
-            case Broken():
-                self._chores.append(partial(self._settle, job, message.code, message.detail))
-            case Blocked():
-                self._gate.close(message.detail, time.monotonic())
-                self._chores.append(partial(self._queue_again, job))
-        self._do_chores()
+    def _errand(self, entry: Entry) -> tuple[Callable[[], object], Callable[[object], None]]:
+        """The next step on an entry's files, and what follows from it."""
+        if entry.must_settle:
+            return lambda: self.errands.settle(entry.job), lambda found: self._settled(entry, found)
+        if entry.verdict is not None:
+            verdict = entry.verdict
+            return (
+                lambda: self.errands.fail(entry.job, verdict),
+                lambda place: self._failed(entry, str(place)),
+            )
+        return lambda: self.errands.bring_home(entry), lambda place: self._done(entry, str(place))
 
-    def _queue_again(self, job: Job) -> None:
-        """The outbox failed in the middle of a job; its attempt does not count."""
-        if not self._settle_published(job):
-            self._waiting.append(replace(job, attempts=job.attempts - 1))
+    def _settled(self, entry: Entry, found: object) -> None:
+        assert isinstance(found, Recovered)
+        entry.must_settle = False
+        entry.reason, entry.tries = "", 0
+        self._take_up(entry, found)
+        self._route(entry)
 
-    def _published(self, job: Job, message: Published) -> None:
-        target = next(islice(candidates(job.name, job.stamp), message.candidate, None))
-        for note in message.notes:
-            self._emit(Event.PHOTO_NOTE, job=job.id, name=job.name, note=note)
-        times = {f"{stage}_ms": value for stage, value in message.milliseconds.items()}
-        self._emit(Event.PHOTO_PUBLISHED, job=job.id, name=job.name, output=target, **times)
-        self._chores.append(partial(self._finish, job, target))
-
-    # chores -----------------------------------------------------------------------------------
-
-    def _do_chores(self) -> None:
-        """Do what can be done; a folder that cannot be written closes the gate."""
-        if self._gate.is_open and (trouble := self.do_chores()):
-            self._gate.close(trouble, time.monotonic())
-
-    def do_chores(self) -> str:
-        """Do file work until all is done or it fails. Returns why it failed.
-
-        A chore can be done again from its beginning, wherever it failed.
-        """
-        while self._chores:
-            try:
-                self._chores[0]()
-            except OSError as error:
-                return f"photos cannot be brought home: {error}"
-            self._chores.popleft()
-        return ""
-
-    def _finish(self, job: Job, target: str) -> None:
-        place = self._spool.finish(job, target)
+    def _done(self, entry: Entry, place: str) -> None:
+        now = self._clock()
+        self._say_published(entry)
+        self.holds.over(entry, worked=True)
+        self.table.move(entry, State.DONE, now)
+        self._gate.worked()
         self.totals.done += 1
-        self.finished_at.append(time.monotonic())
-        self._emit(Event.PHOTO_DONE, job=job.id, name=job.name, original=place)
+        self.finished_at.append(now)
+        self._emit(Event.PHOTO_DONE, job=entry.job.id, name=entry.job.name, original=place)
 
-    def _fail(self, job: Job, code: FaultCode, detail: str) -> None:
-        place = self._spool.fail(job, code, detail)
+    def _say_published(self, entry: Entry) -> None:
+        """Once, when it is: the original may take longer to come home."""
+        if entry.target is None or entry.state is not State.ACTIVE:
+            return
+        self.table.move(entry, State.PUBLISHED, self._clock())
+        facts = entry.facts
+        times = {f"{stage}_ms": value for stage, value in facts.milliseconds.items()} if facts else {}
+        if facts:
+            self._sizes.append(sum(file.bytes for file in facts.files))
+        self._emit(
+            Event.PHOTO_PUBLISHED,
+            job=entry.job.id,
+            name=entry.job.name,
+            output=entry.target.path,
+            **times,
+        )
+        entry.close_outlets()
+
+    def _failed(self, entry: Entry, place: str) -> None:
+        now = self._clock()
+        verdict = entry.verdict
+        assert verdict is not None
+        self.holds.over(entry, worked=False)
+        self.table.move(entry, State.FAILED, now)
         self.totals.failed += 1
-        self.finished_at.append(time.monotonic())
-        self.failures.append(Failure(name=job.name, code=code, at=moment(time.time())))
+        self.finished_at.append(now)
+        at = datetime.fromtimestamp(round(time.time(), 3), UTC)
+        self.failures.append(Failure(name=entry.job.name, code=verdict.code, at=at))
         self._emit(
             Event.PHOTO_FAILED,
-            job=job.id,
-            name=job.name,
-            code=code.value,
-            detail=detail or FAULTS[code].sentence,
+            job=entry.job.id,
+            name=entry.job.name,
+            code=verdict.code.value,
+            detail=verdict.detail or FAULTS[verdict.code].sentence,
             original=place,
         )
 
+    def _met_error(self, entry: Entry, error: Exception) -> None:
+        """A step on a job's files has failed: whom does it concern?"""
+        entry.is_unsure = True
+        self._say_published(entry)
+        verdict = self.errands.verdict_of(error)
+        if verdict is not None and entry.verdict is None and entry.target is None:
+            if entry.state is State.ACTIVE:
+                self._back_to_claimed(entry)
+            self._fail(entry, verdict)
+        elif isinstance(error, FileNotFoundError) and entry.facts and entry.target is None:
+            self._drop_results(entry)  # its hidden files are gone; they are made anew
+            self._set_aside(entry, f"its results were taken away: {error}")
+        else:
+            self._look_whose(entry, error, 0)
+
+    def _look_whose(self, entry: Entry, error: Exception, needs: int) -> None:
+        typical = self.typical_size or needs
+        self._filework.submit(
+            lambda: self.errands.whose_trouble(entry, error, typical),
+            lambda trouble: self._heed_trouble(entry, trouble),
+            lambda unexpected: self._set_aside(entry, str(unexpected)),
+        )
+
+    def _heed_trouble(self, entry: Entry, trouble: Trouble) -> None:
+        now = self._clock()
+        if trouble.concerns == "service":
+            self._gate.close(trouble.reason, now)
+            self._route(entry)  # with what it has: all of them are few
+        elif trouble.concerns == "folder":
+            self._drop_results(entry)
+            self.holds.add(entry, trouble.reason, now)
+        else:
+            self._drop_results(entry)
+            self.holds.over(entry, worked=False)
+            self._set_aside(entry, trouble.reason)
+
     # deaths -----------------------------------------------------------------------------------
 
-    def _kill(self, code: FaultCode, reason: str = "") -> None:
-        if self._worker is None:
+    def _enforce_deadlines(self, now: float) -> None:
+        active = list(self._in_worker.values())
+        late = [entry for entry in active if now >= entry.deadline]
+        if not late:
             return
-        reason = reason or f"nothing came of it within {self._deadline() - self._progress:g} s"
-        self._emit(Event.WORKER_KILLED, reason=reason, jobs=list(self._active))
-        self._worker.kill()
-        self._bury(self._worker)
-        self._after_death(code, reason)
+        reason = f"nothing came of it within {self.config.worker.timeout:g} s"
+        self._keeper.kill(reason, [entry.job.id for entry in late], now)
+        for entry in active:
+            if entry not in late:  # only in the way
+                self._take_back(entry)
+                self._back_to_claimed(entry)
+                self._uncount(entry)
+                self._route(entry)
+        self._after_death(late, FaultCode.WORKER_TIMEOUT, reason)
 
-    def _bury(self, worker: WorkerHandle) -> Death:
-        self._on_worker(None)
-        self._worker = None
-        self.ready = None
-        return worker.reap(self._config.worker.stop_timeout)
-
-    def _after_death(self, code: FaultCode, reason: str) -> None:
+    def _after_death(self, entries: list[Entry], code: FaultCode, reason: str) -> None:
         """Nobody in the worker's hands is known to be guilty, unless it was there alone."""
-        self._deaths += 1
-        self.totals.worker_restarts += 1
-        if not self._active and self._deaths >= _FAILED_STARTS:
-            raise UnavailableError(
-                f"the worker died {self._deaths} times without a photo: {reason}",
-                "run 'depthd check'; the worker's own words are on standard error",
-            )
-        delay = min(_FIRST_RESTART_DELAY * 2 ** (self._deaths - 1), _LONGEST_RESTART_DELAY)
-        self._restart_at = time.monotonic() + delay
-        for job in self._active.values():
-            self._chores.append(partial(self._settle, job, code, reason))
-        self._active.clear()
-        self._do_chores()
+        for entry in entries:
+            if entry is self._isolated:
+                spent = self._clock() - entry.since
+                self._not_before[_account(entry)] = self._clock() + _OTHERS_SHARE * spent
+            self._take_back(entry)
+            self._back_to_claimed(entry)
+            self._suspect(entry, code, reason)
 
-    def _settle(self, job: Job, code: FaultCode, reason: str) -> None:
-        if not self._settle_published(job):
-            self._suspect(job, code, reason)
-
-    def _settle_published(self, job: Job) -> bool:
-        """Bring home a job whose manifest is out; undo what any other has left."""
-        target = self._publisher.settle(job.id, job.name, job.stamp)
-        if target is None:
-            return False
-        self._chores.append(partial(self._finish, job, target))
-        return True
-
-    def _suspect(self, job: Job, code: FaultCode, reason: str) -> None:
+    def _suspect(self, entry: Entry, code: FaultCode, reason: str) -> None:
         """Count a crash; a photo that crashed alone often enough is failed."""
-        job = self._spool.count_crash(job)
-        if job.alone and job.crashes >= self._config.worker.max_attempts:
-            self._chores.append(partial(self._fail, job, code, reason))
+        job = replace(entry.job, crashes=entry.job.crashes + 1)
+        at_once = (FaultCode.WORKER_TIMEOUT, FaultCode.INTERNAL_ERROR)
+        most = 1 if code in at_once else self.config.worker.max_attempts
+        if job.isolated and job.crashes >= most:
+            entry.job = job
+            self._fail(entry, Verdict(code, reason))
             return
-        self._suspects.append(job)
+        entry.is_suspect = True
+
+        def counted(_: object) -> None:
+            entry.job = job
+            self._emit_retried(entry, code, reason)
+            self._route(entry)
+
+        self._filework.submit(
+            lambda: self.errands.rewrite(job), counted, lambda error: self._met_error(entry, error)
+        )
+
+    def _emit_retried(self, entry: Entry, code: FaultCode, reason: str) -> None:
         self._emit(
             Event.PHOTO_RETRIED,
-            job=job.id,
-            name=job.name,
+            job=entry.job.id,
+            name=entry.job.name,
             code=code.value,
             reason=reason,
-            attempts=job.attempts,
+            attempts=entry.job.attempts,
         )
+
+
+def _account(entry: Entry) -> tuple[str, int]:
+    """Whose photo it is, when turns are shared: the folder at the top of the inbox, the owner."""
+    return entry.job.name.partition("/")[0] if "/" in entry.job.name else "", entry.job.owner

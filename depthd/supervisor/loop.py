@@ -1,7 +1,7 @@
-"""The daemon's one loop: signals, inbox, worker and clock, each only ever acted on here.
+"""The daemon's one loop: signals, inbox, worker, files and clock, each only ever acted on here.
 
-Handlers and callbacks do nothing but wake the loop. Imports nothing heavy: no torch, numpy,
-OpenCV or OpenVINO in this process.
+Handlers, callbacks and threads do nothing but wake the loop; nothing on it waits. Imports nothing
+heavy: no torch, numpy, OpenCV or OpenVINO in this process.
 """
 
 from __future__ import annotations
@@ -9,12 +9,10 @@ from __future__ import annotations
 import os
 import selectors
 import signal
-import socket
 import time
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Self
+from dataclasses import dataclass
 
 from depthd import __version__
 from depthd.config import Config
@@ -23,20 +21,42 @@ from depthd.contract.errors import ConfigurationError, DepthdError, ExitCode, Ou
 from depthd.contract.events import Event
 from depthd.contract.status import StatusFile, StatusState
 from depthd.intake import Candidate, Intake
-from depthd.publish.publisher import Publisher
-from depthd.spool import Immovable, Spool, Vanished, make_folders
+from depthd.spool import Immovable, Vanished
+from depthd.supervisor import report
+from depthd.supervisor.changes import Changes, Installation, WeightsFile
 from depthd.supervisor.dispatch import Dispatcher
+from depthd.supervisor.filework import FileWork
 from depthd.supervisor.gate import Gate
+from depthd.supervisor.keeper import Keeper, StartWorker
 from depthd.supervisor.logs import Logs, configure
-from depthd.supervisor.worker_process import WorkerHandle
+from depthd.supervisor.parts import Parts
+from depthd.supervisor.signals import Signals
+from depthd.supervisor.worker_process import WorkerProcess
 from depthd.system.notify import Notifier
 
+FILE_THREADS = 3  # two photos on their way home, and one that is slow
 _TICK = 1.0  # seconds between two looks at what has no event: status, disk space
-_LOOK_AT_DISK_EVERY = 1.0
-_REMEMBERED_REFUSALS = 10_000
+_LOOK_FOR_CHANGES_EVERY = 60.0  # seconds: new weights, a new version of depthd
+_END = 5.0  # seconds for the last writes when the service stops
+_CLAIMS_A_TURN = 16
 
 
-def run(config: Config, *, reload: Callable[[], Config], once: bool = False) -> ExitCode:
+@dataclass(frozen=True)
+class Result:
+    """How the service ended.
+
+    Attributes:
+        exit_code: of the process.
+        words: what is left to say, for people.
+        begin_anew: another version is installed, and takes over.
+    """
+
+    exit_code: ExitCode
+    words: str = ""
+    begin_anew: bool = False
+
+
+def run(config: Config, *, reload: Callable[[], Config], once: bool = False) -> Result:
     """Serve until a signal, or with `once` until the inbox is drained.
 
     Args:
@@ -47,229 +67,282 @@ def run(config: Config, *, reload: Callable[[], Config], once: bool = False) -> 
     Raises:
         DepthdError: it cannot start or go on; everything is in a state to be taken up again.
     """
-    make_folders(config)
+    parts = Parts.build(config)
     with Signals() as signals:
-        while True:
-            session = Session(config, reload, signals, once=once)
-            try:
-                session.serve()
-            finally:
-                session.close()
-            if session.next_config is None:
-                return session.exit_code
-            config = session.next_config
+        service = Service(parts, reload, signals, once=once)
+        try:
+            return service.serve()
+        finally:
+            service.close()
 
 
-class Signals:
-    """Signals as entries of a queue, and the pipe that wakes the loop for them."""
-
-    def __init__(self) -> None:
-        self.pending: deque[signal.Signals] = deque()
-        self.reader, self._writer = socket.socketpair()
-        self.reader.setblocking(False)
-        self._writer.setblocking(False)
-
-    def __enter__(self) -> Self:
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, self._note)
-        signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        signal.set_wakeup_fd(-1)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, signal.SIG_DFL)
-        self.reader.close()
-        self._writer.close()
-
-    def _note(self, number: int, _frame: object) -> None:
-        self.pending.append(signal.Signals(number))
-
-    def wake(self) -> None:
-        """Wake the loop; safe from any thread. A full pipe wakes it as well."""
-        with suppress(BlockingIOError, OSError):
-            self._writer.send(b"\0")
-
-    def drain(self) -> None:
-        with suppress(BlockingIOError):
-            while self.reader.recv(4096):
-                pass
+def start_worker(config: Config, is_busy: bool) -> WorkerProcess:  # noqa: FBT001
+    return WorkerProcess(config, is_busy=is_busy)
 
 
-class Session:
-    """The service under one configuration; SIGHUP with another ends it and starts the next."""
+class Service:
+    """The service.
+
+    Args:
+        parts: the folders, open.
+        reload: reads the configuration again.
+        signals: wakes the loop.
+        once: end when the inbox is drained.
+        clock: seconds, never going back.
+        start: starts a worker.
+        file_threads: see `FileWork`.
+    """
 
     def __init__(
         self,
-        config: Config,
+        parts: Parts,
         reload: Callable[[], Config],
         signals: Signals,
         *,
         once: bool,
+        clock: Callable[[], float] = time.monotonic,
+        start: StartWorker = start_worker,
+        file_threads: int | None = None,
     ) -> None:
+        config = parts.config
         self._config = config
+        self._parts = parts
+        self._next_parts: Parts | None = None  # once what is at work has come home
         self._reload = reload
         self._signals = signals
         self._once = once
+        self._clock = clock
         self._logs: Logs = configure(config.log, config.folder("log"))
-        self._emit = self._logs.emit
         self._notifier = Notifier()
         self._started = status.moment(time.time())
         self._status_file = StatusFile(config.folder("state"))
-        self._spool = Spool(config)
         self._gate = Gate(self._emit)
-        self._publisher = Publisher(
-            config.folder("outbox"),
-            (config.folder("done"), config.folder("failed")),
-            config.output.mode,
-            self._spool.instance,
-        )
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(signals.reader, selectors.EVENT_READ, signals.drain)
+        threads = FILE_THREADS if file_threads is None else file_threads
+        self._filework = FileWork(threads, signals.wake)
+        self._keeper = Keeper(start, config, self._emit, is_busy=once)
         self._dispatcher = Dispatcher(
-            config,
-            self._spool,
-            self._publisher,
-            self._gate,
-            self._emit,
-            self._watch_worker,
-            once=once,
+            config, parts.errands, self._filework, self._keeper, self._gate, self._emit, clock
         )
         self._intake = Intake(config, signals.wake, self._emit)
-        self._worker_entries: list[socket.socket | int] = []
-        self._refused: set[str] = set()
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(signals.reader, selectors.EVENT_READ)
+        self._watched: set[int] = set()
+        self._weights = WeightsFile(config.folder("state"))
+        self._installation = Installation()
+        self._is_probing = False
+        self._is_looking_at_disk = False
+        self._disk_trouble = ""
         self._stop_deadline: float | None = None
         self._why = ""  # it stops, or goes on with the old configuration
+        self._begin_anew = False
         self._told_ready = False
         self._next_tick = 0.0
-        self._next_disk_look = 0.0
         self._next_ping = 0.0
-        self.next_config: Config | None = None
-        self.exit_code = ExitCode.OK
+        self._next_look = clock() + _LOOK_FOR_CHANGES_EVERY
+
+    def _emit(self, event: Event, /, **fields: object) -> None:
+        self._logs.emit(event, **fields)
 
     # life ------------------------------------------------------------------------------------
 
-    def serve(self) -> None:
-        """Run until something ends the session.
+    def serve(self) -> Result:
+        """Run until something ends the service.
 
         Raises:
             DepthdError: it cannot go on; said in the log as well.
         """
         try:
-            self._serve()
+            return self._serve()
         except DepthdError as error:
             self._why = error.message
             self._emit(Event.SERVICE_STOPPING, reason=error.message, exit_code=error.exit_code)
             raise
 
-    def _serve(self) -> None:
+    def _serve(self) -> Result:
         folders = {name: str(self._config.folder(name)) for name in ("inbox", "outbox")}
         self._emit(Event.SERVICE_STARTED, version=__version__, pid=os.getpid(), **folders)
-        now = time.monotonic()
-        self._dispatcher.start_worker(now)
+        self._keeper.turn(self._clock())  # it loads while the rest begins
         self._dispatcher.recover()
         self._intake.start()
-        while not self._is_over(now):
-            wish = self._turn(now)
-            now = time.monotonic()
-            for key, _ in self._selector.select(max(0.0, wish - now)):
-                key.data()
-            now = time.monotonic()
-            self._heed_signals(now)
+        while (result := self._result(self._clock())) is None:
+            wish = self.turn()
+            for _ in self._selector.select(max(0.0, wish - self._clock())):
+                pass
+            self._signals.drain()
+            self._heed_signals()
+        return result
+
+    def turn(self) -> float:
+        """One round of work, bounded in time. Returns when the loop must wake without an event."""
+        now = self._clock()
+        self._filework.deliver()
+        wishes = [self._keeper.turn(now)]
+        news = self._keeper.poll(now)
+        self._dispatcher.hear(news)
+        if news.is_other_version:
+            self._upgrade(now)
+        wishes += [self._intake.work(now), self._tick(now)]
+        if self._next_parts is not None and not self._dispatcher.is_working:
+            self._exchange_parts()
+        if self._keeper.wants_exchange and not self._dispatcher.is_working:
+            self._keeper.exchange(now)
+        self._claim()
+        wishes.append(self._dispatcher.turn(now))
+        if not self._gate.is_open:
+            wishes.append(self._probe(now))
+        if self._stop_deadline is not None:
+            wishes.append(self._stop_deadline)
+        self._watch_sources()
+        if not self._filework.is_threaded and self._filework.pending:
+            return now
+        return min(wishes)
 
     def close(self) -> None:
-        """Stop the worker and the watcher, each within its deadline."""
-        if self.next_config is None:
-            self._notifier.tell(STOPPING="1")
+        """Stop worker and watcher, each within its deadline."""
+        self._notifier.tell(STOPPING="1")
         self._intake.stop()
-        self._dispatcher.stop()
+        self._dispatcher.give_back()
+        self._keeper.stop(self._clock(), at_once=self._dispatcher.is_working)
+        end = self._clock() + _END
+        while self._clock() < end and (self._filework.pending or not self._keeper.is_gone()):
+            self._filework.deliver()
+            self._selector.select(0.01)
+            self._signals.drain()
+        self._keeper.abandon()
+        self._filework.stop()
         self._write_status("stopped")
         self._emit(Event.SERVICE_STOPPED, done=self._dispatcher.totals.done)
         self._selector.close()
         self._notifier.close()
-        self._spool.close()
+        self._parts.spool.close()
+        if self._next_parts is not None:
+            self._next_parts.spool.close()
         self._logs.close()
 
-    def _turn(self, now: float) -> float:
-        """One round of work. Returns when the loop must wake again without an event."""
-        wishes = [self._intake.work(now), self._dispatcher.work(now), self._tick(now)]
-        if self._gate.is_open:
-            self._claim(now)
-        else:
-            wishes.append(self._probe(now))
-        if self._stop_deadline is not None:
-            wishes.append(self._stop_deadline)
-        return min(wishes)
-
-    def _is_over(self, now: float) -> bool:
+    def _result(self, now: float) -> Result | None:
+        """How it ended, or None while it goes on."""
         dispatcher = self._dispatcher
         if self._stop_deadline is not None:
-            return not dispatcher.is_working or now >= self._stop_deadline
+            if dispatcher.is_working and now < self._stop_deadline:
+                return None
+            return Result(ExitCode.OK, begin_anew=self._begin_anew)
         if not self._once or dispatcher.is_working:
-            return False
+            return None
         if not self._gate.is_open:
             raise OutputError(
                 f"results cannot be written: {self._gate.reason}",
                 "photos stay in the inbox and in work/; run again when that is mended",
             )
-        if not self._intake.drained or dispatcher.in_hand:
-            return False
-        self.exit_code = ExitCode.FAILURE if dispatcher.totals.failed else ExitCode.OK
-        return True
+        if not self._intake.drained or not dispatcher.is_at_rest:
+            return None
+        return self._account()
 
-    def _heed_signals(self, now: float) -> None:
+    def _account(self) -> Result:
+        """The end of a single run: what is done, what failed, what had to stay."""
+        left = [(entry.job.name, entry.reason) for entry in self._dispatcher.aside()]
+        left += self._intake.remaining()
+        words = "".join(
+            f"\n  {status.printable(name)}: {status.printable(reason)}" for name, reason in left[:20]
+        )
+        if left:
+            words = f"{len(left)} photos stay where they are:{words}"
+        is_bad = bool(left or self._dispatcher.totals.failed)
+        return Result(ExitCode.FAILURE if is_bad else ExitCode.OK, words)
+
+    # signals ---------------------------------------------------------------------------------
+
+    def _heed_signals(self) -> None:
         while self._signals.pending:
             number = self._signals.pending.popleft()
+            now = self._clock()
             if number == signal.SIGHUP:
                 if self._stop_deadline is None:
-                    self._reopen()
-            elif self._stop_deadline is None or self.next_config is not None:
-                self.next_config = None
-                self._notifier.tell(STOPPING="1")
+                    self._heed_reload(now)
+            elif self._stop_deadline is None:
+                self._begin_anew = False
                 self._stop(now, reason=number.name)
             else:
+                self._begin_anew = False
                 self._stop_deadline = now
 
     def _stop(self, now: float, reason: str) -> None:
+        self._notifier.tell(STOPPING="1")
         self._emit(Event.SERVICE_STOPPING, reason=reason)
         self._stop_deadline = now + self._config.worker.stop_timeout
         self._why = reason
+        self._dispatcher.stop()
         self._write_status()
 
-    def _reopen(self) -> None:
-        """SIGHUP: reopen the log, look at the inbox, and take up a changed configuration."""
+    def _heed_reload(self, now: float) -> None:
+        """SIGHUP: reopen the log, look at the inbox, take up what has changed."""
         self._notifier.tell(RELOADING="1")
         self._logs.reopen()
         self._intake.rescan()
         try:
             config = self._reload()
-        except ConfigurationError as error:
+            changes = Changes.between(self._config, config)
+            if changes.folders:
+                self._plan_exchange(config)
+        except DepthdError as error:
             self._emit(Event.RELOAD_REFUSED, reason=error.message)
             self._why = "the new configuration is refused, see the log"
-            config = self._config
         else:
             self._why = ""
-            self._emit(Event.SERVICE_RELOADED, changed=config != self._config)
-        if config != self._config:  # the next session says when it is ready
-            self.next_config = config
-            self._stop(time.monotonic(), reason="new configuration")
-        elif self._told_ready:
+            self._take_up(config, changes, now)
+        if self._told_ready:
             self._notifier.tell(READY="1")
+
+    def _plan_exchange(self, config: Config) -> None:
+        """Open the new folders while the old ones serve.
+
+        Raises:
+            DepthdError: the new ones would not do.
+        """
+        if self._next_parts is not None:
+            raise ConfigurationError("the folders of an earlier reload are not in use yet")
+        self._next_parts = Parts.build(config, self._parts)
+        self._dispatcher.pause_claims = True
+
+    def _take_up(self, config: Config, changes: Changes, now: float) -> None:
+        """Restart only what the new settings concern."""
+        self._config = self._dispatcher.config = config
+        if changes.log:
+            former, self._logs = self._logs, configure(config.log, config.folder("log"))
+            former.close()
+        if changes.intake:
+            self._intake.stop()
+            self._intake = Intake(config, self._signals.wake, self._emit)
+            self._intake.start()
+        if changes.status:
+            self._status_file = StatusFile(config.folder("state"))
+        self._emit(Event.SERVICE_RELOADED, changed=changes.names)
+        fallback = self._keeper.ready is not None and self._keeper.ready.fallback
+        if changes.worker or fallback or self._weights.has_changed():
+            self._keeper.renew(config, now)
+
+    def _exchange_parts(self) -> None:
+        """What was at work is home: go on in the new folders."""
+        assert self._next_parts is not None
+        former, self._parts = self._parts, self._next_parts
+        self._next_parts = None
+        self._dispatcher.move_to(self._parts.errands)
+        former.spool.close()
 
     # photos ----------------------------------------------------------------------------------
 
-    def _claim(self, now: float) -> None:
-        if self._stop_deadline is not None or self._dispatcher.room <= 0:
+    def _claim(self) -> None:
+        if self._stop_deadline is not None or not self._gate.is_open:
             return
-        if now >= self._next_disk_look:
-            self._next_disk_look = now + _LOOK_AT_DISK_EVERY
-            if trouble := self._disk_trouble():
-                self._gate.close(trouble, now)
-                return
-        while (room := self._dispatcher.room) > 0:
-            candidates = self._intake.take(room)
+        if self._disk_trouble:
+            self._gate.close(self._disk_trouble, self._clock())
+            return
+        claimed = 0
+        while claimed < _CLAIMS_A_TURN and (room := self._dispatcher.room) > 0:
+            candidates = self._intake.take(room, self._dispatcher.holds.folders)
+            self._dispatcher.others_wait = bool(candidates)
             if not candidates:
                 return
+            claimed += len(candidates)
             for candidate in candidates:
                 self._claim_one(candidate)
 
@@ -278,137 +351,145 @@ class Session:
             self._intake.put_back(candidate)
             return
         try:
-            job = self._spool.claim(candidate)
+            job = self._parts.spool.claim(candidate, self._config)
         except Vanished:
             self._intake.put_back(candidate)
         except Immovable as error:
-            self._refuse(candidate, error)
+            self._intake.refuse(candidate, str(error))
         except OSError as error:
-            self._gate.close(f"photos cannot be claimed: {error}", time.monotonic())
-            self._intake.put_back(candidate)
+            self._look_whose(candidate, error)
         else:
             self._dispatcher.accept(job)
 
-    def _refuse(self, candidate: Candidate, error: Immovable) -> None:
-        if candidate.name in self._refused or len(self._refused) >= _REMEMBERED_REFUSALS:
-            return
-        self._refused.add(candidate.name)
-        self._emit(Event.ENTRY_IGNORED, name=candidate.name, reason=str(error))
+    def _look_whose(self, candidate: Candidate, error: OSError) -> None:
+        """A claim failed: because of work/, or of this photo's folder?"""
+        try:
+            self._parts.spool.probe()
+        except OSError as general:
+            work = self._config.folder("work")
+            self._gate.close(f"{work}: {general.strerror or general}", self._clock())
+            self._intake.put_back(candidate)
+        else:
+            self._intake.refuse(candidate, error.strerror or str(error))
 
     def _probe(self, now: float) -> float:
         """While the gate is closed: can results be written again?"""
+        if self._is_probing:
+            return now + _TICK
         if now < self._gate.next_probe:
             return self._gate.next_probe
-        try:
-            self._spool.probe()
-            self._publisher.probe()
-            trouble = self._disk_trouble() or self._dispatcher.do_chores()
-        except OSError as error:
-            trouble = str(error)
-        if trouble:
-            self._gate.close(trouble, now)
-            return self._gate.next_probe
-        self._gate.open()
-        return now
+        self._is_probing = True
+        errands, typical = self._parts.errands, self._dispatcher.typical_size
 
-    def _disk_trouble(self) -> str:
-        """Why no photo should be taken now; empty when all is well."""
-        outbox = self._config.folder("outbox")
-        try:
-            disk = os.statvfs(outbox)
-        except OSError as error:
-            return f"{outbox}: {error.strerror}"
-        free = disk.f_bavail * disk.f_frsize
-        if free < self._config.disk.min_free:
-            return f"{outbox} has {free} bytes free, less than disk.min_free"
-        return ""
+        def succeeded(_: object) -> None:
+            self._is_probing = False
+            if self._disk_trouble:
+                self._gate.close(self._disk_trouble, self._clock())
+            else:
+                self._gate.open()
+                self._dispatcher.reopened()
 
-    # worker, clock -----------------------------------------------------------------------------
+        def failed(error: Exception) -> None:
+            self._is_probing = False
+            self._gate.close(str(error), self._clock())
 
-    def _watch_worker(self, worker: WorkerHandle | None) -> None:
-        for entry in self._worker_entries:
-            self._selector.unregister(entry)
-        self._worker_entries.clear()
-        if worker is None:
-            return
-        for source, call in (
-            (worker.socket, self._dispatcher.read_worker),
-            (worker.sentinel, self._dispatcher.worker_died),
-        ):
-            self._selector.register(source, selectors.EVENT_READ, call)
-            self._worker_entries.append(source)
+        self._filework.submit(lambda: errands.probe(typical), succeeded, failed)
+        return now + _TICK
+
+    # clock -----------------------------------------------------------------------------------
 
     def _tick(self, now: float) -> float:
         """What is done once a second, and the watchdog's pings."""
-        ready = self._dispatcher.ready
+        ready = self._keeper.ready
         if ready is not None and not self._told_ready:
             self._told_ready = True
             self._emit(Event.SERVICE_READY, model=ready.model, engine=ready.engine)
             self._notifier.tell(READY="1", MAINPID=str(os.getpid()))
+        if ready is not None:
+            self._weights.note(ready.weights)
         if self._notifier.watchdog_interval and now >= self._next_ping:
             self._next_ping = now + self._notifier.watchdog_interval
             self._notifier.tell(WATCHDOG="1")
         if now >= self._next_tick:
             self._next_tick = now + _TICK
+            self._look_at_disk()
             self._write_status()
+        if now >= self._next_look:
+            self._next_look = now + _LOOK_FOR_CHANGES_EVERY
+            self._look_for_changes(now)
         return min(self._next_tick, self._next_ping or self._next_tick)
 
+    def _look_at_disk(self) -> None:
+        if self._is_looking_at_disk:
+            return
+        self._is_looking_at_disk = True
+        outbox, least = self._config.folder("outbox"), self._config.disk.min_free
+
+        def look() -> str:
+            try:
+                disk = os.statvfs(outbox)
+            except OSError as error:
+                return f"{outbox}: {error.strerror}"
+            free = disk.f_bavail * disk.f_frsize
+            if free >= least:
+                return ""
+            return (
+                f"{outbox} has {free / 1e6:.0f} MB free, less than disk.min_free "
+                f"({least / 1e6:.0f} MB)"
+            )
+
+        def looked(trouble: object) -> None:
+            self._is_looking_at_disk = False
+            self._disk_trouble = str(trouble)
+
+        self._filework.submit(look, looked, lambda error: looked(str(error)))
+
+    def _look_for_changes(self, now: float) -> None:
+        """Weights that were replaced or have come, and another version of depthd."""
+        if self._once or self._stop_deadline is not None:
+            return
+        if self._weights.has_changed():
+            self._keeper.renew(self._config, now)
+        if self._installation.has_changed():
+            self._upgrade(now)
+
+    def _upgrade(self, now: float) -> None:
+        """Another version is installed: finish what is at hand, then start as that one."""
+        if self._once or self._stop_deadline is not None:
+            return
+        self._emit(Event.SERVICE_UPGRADED, version=__version__)
+        self._begin_anew = True
+        self._stop(now, reason="another version of depthd was installed")
+
+    def _watch_sources(self) -> None:
+        wanted = self._keeper.sources()
+        for source in self._watched - wanted:
+            with suppress(KeyError, ValueError):
+                self._selector.unregister(source)
+        for source in wanted - self._watched:
+            self._selector.register(source, selectors.EVENT_READ)
+        self._watched = wanted
+
     def _write_status(self, state: StatusState | None = None) -> None:
-        status = self._status(state or self._state())
+        now = report.report(
+            report.Moment(
+                state=state or self._state(),
+                why=self._gate.reason or self._why or self._keeper.trouble or self._keeper.step,
+                started=self._started,
+                now=status.moment(time.time()),
+                clock=self._clock(),
+                waiting=self._intake.backlog,
+            ),
+            self._dispatcher,
+            self._keeper,
+        )
         with suppress(OSError):  # a full disk shows elsewhere; nothing depends on this file
-            self._status_file.write(status)
-        self._notifier.tell(STATUS=self._in_words(status))
+            self._status_file.write(now)
+        self._notifier.tell(STATUS=report.in_words(now))
 
     def _state(self) -> StatusState:
         if self._stop_deadline is not None:
             return "stopping"
         if not self._gate.is_open:
             return "paused"
-        return "running" if self._dispatcher.ready else "starting"
-
-    def _status(self, state: StatusState) -> status.Status:
-        dispatcher, ready = self._dispatcher, self._dispatcher.ready
-        oldest = dispatcher.oldest_claim
-        return status.Status(
-            version=__version__,
-            pid=os.getpid(),
-            state=state,
-            why=self._gate.reason or self._why or dispatcher.step,
-            started=self._started,
-            updated=status.moment(time.time()),
-            queue=status.Queue(
-                waiting=self._intake.backlog,
-                in_work=dispatcher.in_hand,
-                oldest=None if oldest is None else status.moment(oldest),
-            ),
-            done=dispatcher.totals.done,
-            failed=dispatcher.totals.failed,
-            rates=status.rates(dispatcher.finished_at, time.monotonic()),
-            worker=status.Worker(
-                pid=dispatcher.worker_pid,
-                ready=ready is not None,
-                restarts=dispatcher.totals.worker_restarts,
-            ),
-            model=ready
-            and status.Model(
-                name=ready.model,
-                sha256=ready.sha256,
-                fallback=ready.fallback,
-                engine=ready.engine,
-                precision=ready.precision,
-            ),
-            last_failures=tuple(dispatcher.failures),
-        )
-
-    @staticmethod
-    def _in_words(now: status.Status) -> str:
-        """The line that `systemctl status` shows."""
-        waiting = now.queue.waiting + now.queue.in_work
-        words = [
-            f"{now.state} ({now.why})" if now.why else now.state,
-            f"{now.done} done, {now.failed} failed, {waiting} waiting",
-        ]
-        if served := now.model:
-            fallback = " (fallback)" if served.fallback else ""
-            words.append(f"{served.name}{fallback} on {served.engine}")
-        return "; ".join(words)
+        return "running" if self._keeper.ready else "starting"

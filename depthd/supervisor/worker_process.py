@@ -1,22 +1,25 @@
-"""The supervisor's hold on the worker process: start, talk, notice its death, stop.
+"""The supervisor's hold on one worker process: start, talk, notice its death, stop.
 
-Knows processes and messages, nothing of jobs' meaning or folders. The child is started as
-`python -m depthd.worker.main`, so nothing heavy is ever imported on this side.
+Knows processes and messages, nothing of jobs' meaning or folders. Nothing here waits: the loop
+hears of a death by the process's descriptor. The child is started as `python -m
+depthd.worker.main`, so nothing heavy is ever imported on this side.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Protocol
 
+from depthd import __version__
+from depthd.channel.line import Closed, Line
+from depthd.channel.messages import FromWorker, ProtocolError, Setup, Work, decode, encode
 from depthd.config import Config
-from depthd.contract.messages import FromWorker, Message, Reader, encode
-
-_KILL_DEADLINE = 10.0  # seconds until even SIGKILL must have worked
 
 
 @dataclass(frozen=True)
@@ -35,104 +38,127 @@ class Death:
         return f"exited with code {self.exit_code}"
 
 
-class WorkerHandle:
+class Worker(Protocol):
+    """What the supervisor needs of a worker; tests put their own in its place."""
+
+    @property
+    def pid(self) -> int: ...
+    def sources(self) -> tuple[int, int]:
+        """Descriptors that are readable when it has said something, and when it is dead."""
+        ...
+
+    def send(self, work: Work, descriptors: Sequence[int]) -> None:
+        """Give it work; one that is gone is noticed by its death, not here."""
+        ...
+
+    def hear(self) -> list[FromWorker]:
+        """What it has said since, without waiting.
+
+        Raises:
+            ProtocolError: it said something that is no message.
+        """
+        ...
+
+    def hang_up(self) -> None:
+        """No more work will come; it ends when it has finished what it has."""
+        ...
+
+    def kill(self) -> None: ...
+    def death(self) -> Death | None:
+        """How it ended, or None while it lives; never waits."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it, dead or alive."""
+        ...
+
+
+class WorkerProcess:
     """A running worker process.
 
     Args:
-        config: handed over as JSON on the socket's first line.
-        lock: descriptor of the spool's lock. The child inherits it, so that no other daemon can
-            own work/ while an orphaned worker may still publish.
-        instance: the spool's name.
+        config: what it serves with.
         is_busy: a stream of photos is waiting for it.
     """
 
-    def __init__(self, config: Config, lock: int, instance: str, *, is_busy: bool) -> None:
-        ours, theirs = socket.socketpair()
+    def __init__(self, config: Config, *, is_busy: bool) -> None:
+        ours, theirs = Line.pair()
         self._out_of_memory_kills = _out_of_memory_kills()
-        with theirs:
+        try:
             self._process = subprocess.Popen(
                 [
                     sys.executable,
+                    "-P",  # nothing is imported from the folder in which we stand
                     "-m",
                     "depthd.worker.main",
-                    str(theirs.fileno()),
+                    str(theirs.socket.fileno()),
                     str(os.getpid()),
-                    instance,
-                    *(["busy"] * is_busy),
                 ],
                 stdin=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno(), lock],
+                pass_fds=[theirs.socket.fileno()],
             )
-        ours.setblocking(True)
-        self.socket = ours
-        self.sentinel = os.pidfd_open(self._process.pid)
-        self._reader = Reader()
-        self._send(config.model_dump_json().encode() + b"\n")
+            self._sentinel = os.pidfd_open(self._process.pid)
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        self._line = ours
+        ours.socket.setblocking(False)
+        setup = Setup(version=__version__, config=config.model_dump(mode="json"), is_busy=is_busy)
+        with suppress(Closed):
+            ours.send(encode(setup))
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
-    def send(self, message: Message) -> None:
-        """Say something; a worker that is gone is noticed by its sentinel, not here."""
-        self._send(encode(message))
+    def sources(self) -> tuple[int, int]:
+        return self._line.socket.fileno(), self._sentinel
 
-    def _send(self, data: bytes) -> None:
+    def send(self, work: Work, descriptors: Sequence[int]) -> None:
         try:
-            self.socket.sendall(data)
-        except (BrokenPipeError, ConnectionResetError):
+            self._line.send(encode(work), descriptors)
+        except Closed:
             return
+        except BlockingIOError:  # it has not read a dozen packets: it never will
+            self.kill()
 
-    def receive(self) -> list[FromWorker]:
-        """What the worker has said since; call it when the socket is readable.
-
-        Raises:
-            ProtocolError: it said something that is no message.
-            EOFError: it has closed its side.
-        """
-        try:
-            data = self.socket.recv(1 << 16)
-        except ConnectionResetError:
-            data = b""
-        if not data:
-            raise EOFError
-        return self._reader.feed(data)
-
-    def last_words(self) -> list[FromWorker]:
-        """What a dead worker had said before its end and nobody has read."""
-        self.socket.setblocking(False)
+    def hear(self) -> list[FromWorker]:
         messages: list[FromWorker] = []
         try:
             while True:
-                messages += self.receive()
-        except (EOFError, BlockingIOError):
+                packet, descriptors = self._line.receive()
+                for descriptor in descriptors:  # it has none to give
+                    os.close(descriptor)
+                messages.append(decode(packet))
+        except BlockingIOError:
+            return messages
+        except Closed:
+            if not messages:
+                self.kill()  # without a voice it is of no use
             return messages
 
-    def ask_to_stop(self) -> None:
-        """No more work will come; the worker exits when it has finished what it has."""
-        try:
-            self.socket.shutdown(socket.SHUT_WR)
-        except OSError:
-            return
+    def hang_up(self) -> None:
+        self._line.hang_up()
 
     def kill(self) -> None:
         self._process.kill()
 
-    def reap(self, patience: float) -> Death:
-        """Wait for the end, and force it after `patience` seconds. Closes everything."""
-        try:
-            code = self._process.wait(patience)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            code = self._process.wait(_KILL_DEADLINE)
-        os.close(self.sentinel)
-        self.socket.close()
+    def death(self) -> Death | None:
+        code = self._process.poll()
+        if code is None:
+            return None
         killed = code == -signal.SIGKILL and _out_of_memory_kills() > self._out_of_memory_kills
         return Death(
             exit_code=code if code >= 0 else None,
             signal_name=signal.Signals(-code).name if code < 0 else None,
             out_of_memory=killed,
         )
+
+    def close(self) -> None:
+        os.close(self._sentinel)
+        self._line.close()
 
 
 def _out_of_memory_kills() -> int:

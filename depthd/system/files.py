@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import secrets
 import shutil
 import stat
 from collections.abc import Iterable, Iterator
@@ -19,6 +20,11 @@ _RENAME_NOREPLACE = 1
 _SYNC_FILE_RANGE_WRITE = 2
 _NO_FLAG_SUPPORT = frozenset({errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP})
 _NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
+REFUSED_NAME = frozenset({errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG})
+NOT_FOLLOWED = frozenset({errno.ELOOP, errno.ENOTDIR, errno.EMLINK})
+# The photo, or a folder above it, is not there any more.
+GONE = (FileNotFoundError, NotADirectoryError)
+PROBE = ".depthd-probe-"  # how names begin that are gone a moment later
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 # None with a C library that is older than the system call, or leaves it out.
@@ -47,7 +53,16 @@ def directory(path: Path) -> Iterator[int]:
 
 @contextmanager
 def beneath(root: Path, parts: Iterable[str], *, create_mode: int | None = None) -> Iterator[int]:
-    """Handle of a folder inside `root`, reached without following a symlink.
+    """Handle of a folder inside `root`, see `open_beneath`."""
+    handle = open_beneath(root, parts, create_mode=create_mode)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def open_beneath(root: Path, parts: Iterable[str], *, create_mode: int | None = None) -> int:
+    """Handle of a folder inside `root`, reached without following a symlink; to be closed.
 
     Args:
         root: a configured folder; it must exist.
@@ -60,17 +75,18 @@ def beneath(root: Path, parts: Iterable[str], *, create_mode: int | None = None)
     handle = os.open(root, _DIRECTORY)
     try:
         for part in parts:
-            if part in ("", ".", "..") or "/" in part:
-                raise OSError(errno.EINVAL, "not a folder's name", part)
             inner = _enter(handle, part, create_mode)
             os.close(handle)
             handle = inner
-        yield handle
-    finally:
+    except BaseException:
         os.close(handle)
+        raise
+    return handle
 
 
 def _enter(parent: int, name: str, create_mode: int | None) -> int:
+    if name in ("", ".", "..") or "/" in name:
+        raise OSError(errno.EINVAL, "not a folder's name", name)
     flags = _DIRECTORY | os.O_NOFOLLOW
     try:
         return os.open(name, flags, dir_fd=parent)
@@ -113,34 +129,77 @@ def exists(name: str, dir_fd: int) -> bool:
     return True
 
 
-def rename_noreplace(source: str, target: str, source_dir: int, target_dir: int) -> None:
-    """Rename without replacing anything, in the strongest way that the file system offers.
+class NotAtomic(Exception):
+    """The file system cannot rename without replacing in one step."""
+
+
+def rename_atomically(source: str, target: str, source_dir: int, target_dir: int) -> None:
+    """Rename without replacing anything, in one step or not at all.
 
     Raises:
+        NotAtomic: the file system has no such step; nothing was changed.
         FileExistsError: the target's name is taken.
         OSError: EXDEV across file systems, and whatever else the system says.
     """
-    if _renameat2 is not None:
-        status = _renameat2(
-            source_dir, os.fsencode(source), target_dir, os.fsencode(target), _RENAME_NOREPLACE
-        )
-        if status == 0:
-            return
+    if _renameat2 is None:
+        raise NotAtomic
+    status = _renameat2(
+        source_dir, os.fsencode(source), target_dir, os.fsencode(target), _RENAME_NOREPLACE
+    )
+    if status != 0:
         code = ctypes.get_errno()
-        # Taken, maybe by another name of the same file, from a run that was cut short below.
-        if code not in _NO_FLAG_SUPPORT and code != errno.EEXIST:
-            raise OSError(code, os.strerror(code), source, None, target)
+        if code in _NO_FLAG_SUPPORT and not _is_refused_name(target, target_dir):
+            raise NotAtomic
+        raise OSError(code, os.strerror(code), source, None, target)
+
+
+def _is_refused_name(name: str, folder: int) -> bool:
+    """EINVAL may mean the flag or the name: a look at the name tells."""
+    try:
+        os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except OSError as error:
+        return error.errno in REFUSED_NAME
+    return False
+
+
+def rename_in_steps(source: str, target: str, source_dir: int, target_dir: int) -> None:
+    """The same where it takes two steps; a cut between them leaves both names of one file.
+
+    The caller must have written down what it is about to do.
+
+    Raises:
+        FileExistsError: the target's name is taken.
+    """
     try:
         os.link(source, target, src_dir_fd=source_dir, dst_dir_fd=target_dir, follow_symlinks=False)
-    except FileExistsError:
-        if not same_file(source, target, source_dir, target_dir):  # else a run was cut short here
-            raise
     except OSError as error:
         if error.errno not in _NO_HARD_LINKS:
             raise
         _rename_over_reservation(source, target, source_dir, target_dir)
         return
     os.unlink(source, dir_fd=source_dir)
+
+
+def is_regular(name: str, dir_fd: int) -> bool:
+    """Whether a name is that of an ordinary file."""
+    try:
+        about = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return stat.S_ISREG(about.st_mode)
+
+
+def rename_noreplace(source: str, target: str, source_dir: int, target_dir: int) -> None:
+    """Rename a file of our own without replacing anything, in the strongest way there is.
+
+    Raises:
+        FileExistsError: the target's name is taken.
+        OSError: EXDEV across file systems, and whatever else the system says.
+    """
+    try:
+        rename_atomically(source, target, source_dir, target_dir)
+    except NotAtomic:
+        rename_in_steps(source, target, source_dir, target_dir)
 
 
 def _rename_over_reservation(source: str, target: str, source_dir: int, target_dir: int) -> None:
@@ -201,6 +260,13 @@ def unlink_if_exists(name: str, dir_fd: int) -> None:
         return
 
 
+def make(name: str, dir_fd: int) -> int:
+    """Handle of a new empty file for writing; a leftover of that name is removed."""
+    unlink_if_exists(name, dir_fd)
+    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.open(name, flags, 0o600, dir_fd=dir_fd)
+
+
 def write_durably(
     name: str, parts: Iterable[bytes | memoryview], dir_fd: int, *, mode: int, group: int
 ) -> None:
@@ -229,9 +295,7 @@ def write_new(
     Returns:
         a handle to sync and to close.
     """
-    unlink_if_exists(name, dir_fd)
-    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-    handle = os.open(name, flags, 0o600, dir_fd=dir_fd)
+    handle = make(name, dir_fd)
     try:
         for part in parts:
             write_all(handle, part)
@@ -240,9 +304,14 @@ def write_new(
         os.close(handle)
         unlink_if_exists(name, dir_fd)
         raise
+    begin_to_sync(handle)
+    return handle
+
+
+def begin_to_sync(handle: int) -> None:
+    """Set the disk to work on a file that will be synced soon; waits for nothing."""
     if _sync_file_range is not None:
         _sync_file_range(handle, 0, 0, _SYNC_FILE_RANGE_WRITE)
-    return handle
 
 
 def leave_cache(handle: int) -> None:
@@ -253,6 +322,25 @@ def leave_cache(handle: int) -> None:
     """
     with suppress(OSError):  # advice, which a file system need not take
         os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def probe(folder: int, size: int) -> None:
+    """Write, sync and remove a file in an open folder.
+
+    Args:
+        folder: its handle.
+        size: bytes that there must be room for; the first mebibyte of them is really written.
+
+    Raises:
+        OSError: the folder, or its disk, cannot take it now.
+    """
+    disk = os.fstatvfs(folder)
+    if disk.f_bavail * disk.f_frsize < size:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    name = f"{PROBE}{secrets.token_hex(8)}"
+    data = bytes(max(1, min(size, 1 << 20)))
+    write_durably(name, [data], folder, mode=0o600, group=os.fstat(folder).st_gid)
+    unlink_if_exists(name, folder)
 
 
 def write_all(handle: int, data: bytes | memoryview) -> None:
@@ -290,12 +378,10 @@ def open_regular(name: str, dir_fd: int) -> int:
 
 def copy_durably(source: str, target: str, source_dir: int, target_dir: int) -> None:
     """Copy across file systems to a name of our own, with times and rights, and sync it."""
-    unlink_if_exists(target, target_dir)
-    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
     reader = open_regular(source, source_dir)
     with open(reader, "rb") as original:
         about = os.fstat(reader)
-        writer = os.open(target, flags, 0o600, dir_fd=target_dir)
+        writer = make(target, target_dir)
         with open(writer, "wb") as copy:
             shutil.copyfileobj(original, copy, 1 << 20)
             copy.flush()

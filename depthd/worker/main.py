@@ -1,7 +1,8 @@
-"""Entry of the worker process: `python -m depthd.worker.main SOCKET PARENT INSTANCE [busy]`.
+"""Entry of the worker process: `python -P -m depthd.worker.main SOCKET PARENT`.
 
-Reads the configuration, loads the model, says that it is ready, and runs jobs until the
-supervisor closes its side. It dies with its supervisor.
+Loads the model, rehearses, shuts itself in, says that it is ready, and runs jobs until the
+supervisor hangs up. It dies with its supervisor. It knows no folder: each job comes with open
+descriptors.
 """
 
 from __future__ import annotations
@@ -17,93 +18,85 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
+from pydantic import ValidationError
+
+from depthd import __version__
+from depthd.channel.line import Closed, Line
+from depthd.channel.messages import Hello, Message, Ready, Setup, Step, Unavailable, Work, encode
 from depthd.config import Config
-from depthd.contract.errors import DepthdError, ExitCode, FaultCode
-from depthd.contract.messages import (
-    Blocked,
-    Message,
-    Ready,
-    Refused,
-    Step,
-    Unavailable,
-    Work,
-    encode,
-)
-from depthd.publish.publisher import Publisher
-from depthd.spool import read_job
+from depthd.contract.errors import DepthdError, ExitCode
+from depthd.system.cage import enclose
 
 _PR_SET_PDEATHSIG = 1
 _FIRST_VICTIM = "500"  # when memory runs out the kernel takes the worker, not the supervisor
 
 
 def main() -> int:
-    """Exit code 0 when the supervisor asked to stop, 69 where the model cannot be had."""
-    handle, parent, instance = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    """Exit code 0 when the supervisor hung up, that of the fault where the model cannot be had."""
+    handle, parent = int(sys.argv[1]), int(sys.argv[2])
     _die_with(parent)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C is the supervisor's
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # the terminal's Ctrl-C is the supervisor's
     faulthandler.enable()
-    with socket.socket(fileno=handle) as connection:
-        lines = connection.makefile("rb")
-        config = Config.model_validate_json(lines.readline())
-        _limit_memory(config.worker.max_memory)
+    line = Line(socket.socket(fileno=handle))
+    speaking = threading.Lock()
 
-        speaking = threading.Lock()
+    def say(message: Message | Hello) -> None:
+        with speaking, suppress(Closed):
+            line.send(encode(message))
 
-        def say(message: Message) -> None:
-            with speaking, suppress(BrokenPipeError, ConnectionResetError):
-                connection.sendall(encode(message))
+    say(Hello(version=__version__))
+    try:
+        config, is_busy = _read_setup(line)
+    except (Closed, ValidationError):  # another version, which the greeting tells
+        return ExitCode.TEMPORARY
+    _limit_memory(config.worker.max_memory)
+    try:
+        # Imported late: a broken installation is then said in words, like a missing model.
+        from depthd.estimate.estimator import DepthEstimator  # noqa: PLC0415
+        from depthd.worker.pipeline import Pipeline, Task, rehearse  # noqa: PLC0415
 
-        try:
-            # Imported late: a broken installation is then said in words, like a missing model.
-            from depthd.estimate.estimator import DepthEstimator  # noqa: PLC0415
-            from depthd.worker.pipeline import Pipeline, Task, rehearse  # noqa: PLC0415
-
-            estimator = DepthEstimator(
-                config,
-                report=lambda text: say(Step(text=text)),
-                is_busy="busy" in sys.argv[4:],
-            )
-            rehearse(estimator)
-        except (DepthdError, MemoryError, ImportError) as error:
-            say(_unavailable(error))
-            return ExitCode.UNAVAILABLE
-        outbox, *others = (config.folder(name) for name in ("outbox", "done", "failed"))
-        publisher = Publisher(outbox, others, config.output.mode, instance)
-        pipeline = Pipeline(estimator, publisher, say)
-        engine = estimator.engine.description
-        say(
-            Ready(
-                model=estimator.weights.spec.name,
-                sha256=estimator.weights.sha256,
-                fallback=estimator.weights.fallback,
-                source=estimator.weights.source,
-                engine=engine.engine,
-                engine_version=engine.engine_version,
-                precision=engine.precision,
-                threads=engine.threads,
-            )
+        estimator = DepthEstimator(
+            config, report=lambda text: say(Step(text=text)), is_busy=is_busy
         )
-        work = config.folder("work")
-        for line in lines:
-            order = Work.model_validate_json(line)
-            try:
-                job = read_job(work / order.job)
-            except OSError as error:
-                say(Blocked(job=order.job, detail=f"work/ cannot be read: {error}"))
-                continue
-            if job is None:
-                gone = "work/JOB/job.json is missing or damaged"
-                say(Refused(job=order.job, code=FaultCode.UNREADABLE, detail=gone))
-            else:
-                pipeline.submit(Task.of(job, work))
-        pipeline.close()
+        rehearse(estimator)
+    except (DepthdError, MemoryError, ImportError, OSError) as error:
+        unavailable = _unavailable(error)
+        say(unavailable)
+        return unavailable.exit_code
+    cage = enclose()  # before threads are started: they inherit it
+    pipeline = Pipeline(estimator, say, min_free=config.disk.min_free)
+    weights, engine = estimator.weights, estimator.engine.description
+    say(
+        Ready(
+            model=weights.spec.name,
+            sha256=weights.sha256,
+            fallback=weights.fallback,
+            source=weights.source,
+            weights=str(weights.path),
+            engine=engine.engine,
+            engine_version=engine.engine_version,
+            precision=engine.precision,
+            threads=engine.threads,
+            cage=str(cage),
+        )
+    )
+    with suppress(Closed):
+        while True:
+            packet, descriptors = line.receive()
+            pipeline.submit(Task.of(Work.model_validate_json(packet), descriptors))
+    pipeline.close()
     return ExitCode.OK
 
 
-def _unavailable(error: DepthdError | MemoryError | ImportError) -> Unavailable:
-    """Why the worker can never be ready, and what to do."""
+def _read_setup(line: Line) -> tuple[Config, bool]:
+    packet, _ = line.receive()
+    setup = Setup.model_validate_json(packet)
+    return Config.model_validate(setup.config), setup.is_busy
+
+
+def _unavailable(error: DepthdError | MemoryError | ImportError | OSError) -> Unavailable:
+    """Why the worker cannot be ready, and what to do."""
     match error:
         case DepthdError():
             message, hint, code = error.message, error.hint, error.exit_code
@@ -115,6 +108,10 @@ def _unavailable(error: DepthdError | MemoryError | ImportError) -> Unavailable:
             message = f"the installation is not complete: {error}"
             hint = "run 'pip install depthd' again in its environment"
             code = ExitCode.UNAVAILABLE
+        case OSError():
+            message = f"the model cannot be loaded now: {error}"
+            hint = "if this goes on, look at the disk and at the service's limits"
+            code = ExitCode.TEMPORARY
     return Unavailable(message=message, hint=hint, exit_code=code)
 
 

@@ -1,9 +1,9 @@
-"""Jobs through decode, infer and publish, overlapped.
+"""Jobs through decode, infer and render, overlapped.
 
 While the network runs on one photo, or on two (see `streams`), the next is decoded and the last two
 are rendered and written: one waits for the disk while the other is encoded. Queues of one hold the
 look-ahead, and with it the memory, bounded. A fault in one photo is reported for that photo alone;
-the caller decides what follows from it.
+the caller decides what follows from it. Knows open descriptors, no names and no folders.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ import os
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from queue import Queue
 from typing import Generic, Protocol, TypeVar
 
@@ -25,40 +24,53 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from depthd import __version__
-from depthd.contract import manifest
+from depthd.channel.messages import Blocked, Broken, Message, Refused, Rendered, Started, Work
+from depthd.config import FolderPolicy
 from depthd.contract.errors import FaultCode, PhotoError
-from depthd.contract.messages import Blocked, Broken, Message, Published, Refused
-from depthd.contract.names import candidates, readable
+from depthd.contract.formats import Format
+from depthd.contract.manifest import Facts, FileFacts
 from depthd.contract.status import moment
-from depthd.estimate.estimator import DepthEstimator, Estimate, Prepared
-from depthd.publish.publisher import NamesTaken, PublishedFile, Publisher
-from depthd.render.render import Rendered, render
-from depthd.spool import NO_PLACE, Job, original_path
+from depthd.decode.decoder import read_header
+from depthd.estimate.estimator import DepthEstimator, Prepared
+from depthd.render.promise import promised_bytes
+from depthd.render.render import Rendered as RenderedFile
+from depthd.render.render import render
 from depthd.system import files
+from depthd.worker.room import NoRoom, Room
 from depthd.worker.streams import Streams
 
 _DISK_TROUBLE = frozenset({errno.EIO, errno.EBADMSG, errno.EUCLEAN})
-# Nothing that this photo has done, nor what will last.
-_SHORTAGE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES, errno.ENOSPC})
 _BYTES_A_PIXEL = 8  # in a file; 16-bit RGBA without compression has as many
+_READ_AT_ONCE = 1 << 24
+_LONGEST_TRACE = 4000  # characters
+_FRAMES = 6
 
 
 @dataclass(frozen=True)
 class Task:
-    """One photo on its way through the worker."""
+    """One photo on its way through the worker, with the descriptors that are now its own.
+
+    Attributes:
+        id: of the job.
+        policy: of its folder.
+        original: the photo, for reading.
+        files: for writing, one for each format of the policy.
+    """
 
     id: str
-    name: str
-    stamp: str
-    claimed: float  # seconds since the epoch
-    attempts: int
-    path: Path
+    policy: FolderPolicy
+    original: int
+    files: dict[Format, int]
 
     @classmethod
-    def of(cls, job: Job, work: Path) -> Task:
-        path = original_path(work, job.id)
-        return cls(job.id, job.name, job.stamp, job.claimed, job.attempts, path)
+    def of(cls, work: Work, descriptors: Sequence[int]) -> Task:
+        original, *results = descriptors
+        files = dict(zip(work.policy.formats, results, strict=True))
+        return cls(work.job, work.policy, original, files)
+
+    def close(self) -> None:
+        for descriptor in (self.original, *self.files.values()):
+            os.close(descriptor)
 
 
 @dataclass(frozen=True)
@@ -67,7 +79,8 @@ class _Decoded:
 
     task: Task
     started: float  # seconds since the epoch
-    source: manifest.Source
+    sha256: str
+    size: int  # bytes of the photo
     prepared: Prepared
     read: float  # milliseconds
 
@@ -120,21 +133,20 @@ class _Stage(Generic[_In, _Out]):
 
 
 class Pipeline:
-    """Takes tasks, says one message about each.
+    """Takes tasks, says one last message about each.
 
     Args:
         estimator: decodes, infers and resizes.
-        publisher: the outbox.
-        say: called from several threads, once for each task, in any order.
+        say: called from several threads: `Started` and one answer for each task, in any order.
+        min_free: bytes that the results leave free on the disk.
     """
 
     def __init__(
-        self, estimator: DepthEstimator, publisher: Publisher, say: Callable[[Message], None]
+        self, estimator: DepthEstimator, say: Callable[[Message], None], *, min_free: int = 0
     ) -> None:
         self._estimator = estimator
-        self._policy = estimator.config.output
-        self._publisher = publisher
         self._say = say
+        self._room = Room(min_free)
         # The stages keep the processors busy; OpenCV's own threads would only wait for each other.
         cv2.setNumThreads(1)
         self._streams = Streams(estimator.engine)
@@ -146,7 +158,7 @@ class Pipeline:
             for stage in (
                 _Stage("decode", 1, self._submitted, self._decode, decoded),
                 _Stage("infer", estimator.engine.most_streams, decoded, self._infer, inferred),
-                _Stage("publish", 2, inferred, self._publish, None),
+                _Stage("render", 2, inferred, self._render, None),
             )
             for _ in range(stage.threads)
         ]
@@ -170,7 +182,7 @@ class Pipeline:
             try:
                 result = stage.work(item)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is said of this photo
-                self._say(_account(item.task, error))
+                self._answer(item.task, _account(item.task, error))
             else:
                 if stage.outlet is not None:
                     stage.outlet.put(result)
@@ -178,17 +190,27 @@ class Pipeline:
             del item  # not to be kept while waiting for the next
         stage.leave()
 
+    def _answer(self, task: Task, message: Message) -> None:
+        self._room.release(task.id)
+        task.close()
+        self._say(message)
+
     # stages -----------------------------------------------------------------------------------
 
     def _decode(self, submitted: _Submitted) -> _Decoded:
+        task = submitted.task
+        self._say(Started(job=task.id))
         started = time.time()
         clock = time.perf_counter()
-        task = submitted.task
-        data = _read(task.path, _BYTES_A_PIXEL * self._estimator.config.worker.max_pixels)
+        data = _read(task.original, _BYTES_A_PIXEL * self._estimator.config.worker.max_pixels)
         sha256 = hashlib.sha256(data).hexdigest()
-        source = manifest.Source.of(task.name, sha256, len(data))
         read = _since(clock)
-        return _Decoded(task, started, source, self._estimator.prepare(data, self._policy), read)
+        header = read_header(data)
+        input_size = self._estimator.config.model.input_size
+        needs = promised_bytes(header.width, header.height, task.policy, input_size)
+        self._room.promise(task.id, task.files, needs)
+        prepared = self._estimator.prepare(data, task.policy)
+        return _Decoded(task, started, sha256, len(data), prepared, read)
 
     def _infer(self, decoded: _Decoded) -> _Inferred:
         with self._streams.enter():
@@ -196,51 +218,36 @@ class Pipeline:
             raw = self._estimator.infer(decoded.prepared)
         return _Inferred(decoded.task, decoded, raw, _since(clock))
 
-    def _publish(self, inferred: _Inferred) -> None:
-        task = inferred.task
-        estimate = self._estimator.finish(inferred.decoded.prepared, inferred.raw, self._policy)
-        milliseconds = {"read": inferred.decoded.read, "infer": inferred.infer}
+    def _render(self, inferred: _Inferred) -> None:
+        task, decoded = inferred.task, inferred.decoded
+        estimate = self._estimator.finish(decoded.prepared, inferred.raw, task.policy)
+        milliseconds = {"read": decoded.read, "infer": inferred.infer}
         milliseconds.update(estimate.info.milliseconds)
         clock = time.perf_counter()
-        rendered = render(estimate, self._policy)
+        rendered = render(estimate, task.policy)
         milliseconds["render"] = _since(clock)
         clock = time.perf_counter()
-
-        def make_manifest(listed: Sequence[PublishedFile]) -> bytes:
-            milliseconds["write"] = _since(clock)
-            return _manifest(inferred, estimate, milliseconds, _list(listed, rendered))
-
-        try:
-            target = self._publisher.publish(
-                task.id, task.name, task.stamp, rendered, make_manifest
-            )
-        except OSError as error:
-            if error.errno in NO_PLACE:
-                raise PhotoError(FaultCode.NO_PLACE, str(error)) from error
-            self._say(Blocked(job=task.id, detail=f"the outbox cannot be written: {error}"))
-            return
-        milliseconds["publish"] = _since(clock)
-        self._say(
-            Published(
-                job=task.id,
-                candidate=_number(target, candidates(task.name, task.stamp)),
-                milliseconds=milliseconds,
-                notes=estimate.info.photo.notes,
-            )
+        written = tuple(_write(result, task.files[result.format]) for result in rendered)
+        milliseconds["write"] = _since(clock)
+        facts = Facts(
+            source_sha256=decoded.sha256,
+            source_size=decoded.size,
+            photo=estimate.info.photo,
+            model=estimate.info.model,
+            depth=estimate.info.depth,
+            started=moment(decoded.started),
+            milliseconds=milliseconds,
+            files=written,
         )
-
-
-def _number(target: str, names: Iterable[str]) -> int:
-    return next(number for number, name in enumerate(names) if name == target)
+        self._answer(task, Rendered(job=task.id, facts=facts))
 
 
 def rehearse(estimator: DepthEstimator) -> None:
     """Take two tiny pictures through every stage, so that nothing is left to be loaded later.
 
-    A module that fails to load in the middle of a photo (no descriptor free, say) would spoil
-    this one and all that follow.
+    Afterwards the worker is shut in, and can open no file and load no module any more.
     """
-    policy = estimator.config.output
+    policy = FolderPolicy(formats=tuple(Format))
     Image.init()
     for kind in (".png", ".jpg"):
         _, data = cv2.imencode(kind, np.zeros((32, 32, 3), np.uint8))
@@ -248,82 +255,69 @@ def rehearse(estimator: DepthEstimator) -> None:
     render(estimator.finish(prepared, estimator.infer(prepared), policy), policy)
 
 
-def _list(
-    published: Sequence[PublishedFile], rendered: Sequence[Rendered]
-) -> tuple[manifest.OutputFile, ...]:
-    return tuple(
-        manifest.OutputFile(
-            format=result.format,
-            name=readable(file.name),
-            suffix=file.suffix,
-            sha256=file.sha256,
-            bytes=file.bytes,
-            scale=result.scale,
-            offset=result.offset,
-        )
-        for file, result in zip(published, rendered, strict=True)
+def _write(result: RenderedFile, descriptor: int) -> FileFacts:
+    """Write a result; the disk works while it is hashed."""
+    parts = [memoryview(part).cast("B") for part in result.parts]
+    for part in parts:
+        files.write_all(descriptor, part)
+    files.begin_to_sync(descriptor)
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return FileFacts(
+        format=result.format,
+        sha256=digest.hexdigest(),
+        bytes=sum(map(len, parts)),
+        scale=result.scale,
+        offset=result.offset,
     )
-
-
-def _manifest(
-    inferred: _Inferred,
-    estimate: Estimate,
-    milliseconds: dict[str, float],
-    listed: tuple[manifest.OutputFile, ...],
-) -> bytes:
-    info, task = estimate.info, inferred.task
-    return manifest.Manifest(
-        depthd=__version__,
-        job=task.id,
-        attempts=task.attempts,
-        source=inferred.decoded.source,
-        photo=info.photo,
-        model=info.model,
-        depth=info.depth,
-        times=manifest.Times(
-            claimed=moment(task.claimed),
-            started=moment(inferred.decoded.started),
-            published=moment(time.time()),
-        ),
-        milliseconds=milliseconds,
-        files=listed,
-    ).to_bytes()
 
 
 def _account(task: Task, error: Exception) -> Message:
     """What is said of a task that ended with an exception."""
-    if isinstance(error, PhotoError):
-        return Refused(job=task.id, code=error.code, detail=error.detail)
-    if isinstance(error, NamesTaken):
-        return Refused(job=task.id, code=FaultCode.NO_PLACE, detail="every name is taken")
-    if isinstance(error, OSError) and error.errno in _SHORTAGE:
-        return Blocked(job=task.id, detail=f"photos cannot be read: {error}")
-    if isinstance(error, MemoryError):
-        return Broken(job=task.id, code=FaultCode.WORKER_OUT_OF_MEMORY, detail=str(error))
-    where = traceback.extract_tb(error.__traceback__)[-1]
-    detail = f"{type(error).__name__}: {error} ({os.path.basename(where.filename)}:{where.lineno})"
-    return Broken(job=task.id, code=FaultCode.WORKER_CRASHED, detail=detail)
+    match error:
+        case PhotoError():
+            return Refused(job=task.id, code=error.code, detail=error.detail)
+        case NoRoom():
+            return Blocked(job=task.id, detail=str(error), needs=error.needs)
+        case OSError():
+            return Blocked(job=task.id, detail=f"results cannot be written: {error}", needs=0)
+        case MemoryError():
+            detail = str(error)
+            return Broken(job=task.id, code=FaultCode.WORKER_OUT_OF_MEMORY, detail=detail)
+        case _:
+            return Broken(job=task.id, code=FaultCode.INTERNAL_ERROR, detail=_trace(error))
 
 
-def _read(path: Path, limit: int) -> bytes:
+def _trace(error: Exception) -> str:
+    """Where an error of ours came from: the innermost frames, in one line."""
+    frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
+    way = " < ".join(
+        f"{os.path.basename(frame.filename)}:{frame.lineno} {frame.name}"
+        for frame in reversed(frames)
+    )
+    return f"{type(error).__name__}: {error} ({way})"[:_LONGEST_TRACE]
+
+
+def _read(descriptor: int, limit: int) -> bytes:
     """A photo's bytes.
 
     Raises:
         PhotoError: it is larger than any photo of max_pixels, or the disk reports an error.
     """
+    pieces: list[bytes] = []
+    size = 0
     try:
-        with (
-            files.directory(path.parent) as folder,
-            os.fdopen(files.open_regular(path.name, folder), "rb") as file,
-        ):
-            size = os.fstat(file.fileno()).st_size
+        while piece := os.read(descriptor, _READ_AT_ONCE):
+            pieces.append(piece)
+            size += len(piece)
             if size > limit:
-                raise PhotoError(FaultCode.TOO_LARGE, f"the file has {size} bytes")
-            return file.read(limit + 1)
+                raise PhotoError(FaultCode.TOO_LARGE, f"the file has more than {limit} bytes")
     except OSError as error:
         if error.errno not in _DISK_TROUBLE:
             raise
         raise PhotoError(FaultCode.UNREADABLE, error.strerror or str(error)) from error
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def _since(clock: float) -> float:

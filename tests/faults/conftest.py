@@ -10,7 +10,7 @@ from tempfile import mkdtemp
 
 import pytest
 from faults.sweep import Layout, Trials
-from system.conftest import root, settings
+from service.conftest import root, settings
 
 __all__ = ["root", "settings", "trials"]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from faults import scene
-from system.daemon import Daemon, drop
-from system.photos import photo
+from service.daemon import Daemon, drop
+from service.photos import photo
 
 _PHOTOS = 6
 

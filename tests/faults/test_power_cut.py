@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from faults import scene
-from system.daemon import Daemon
+from service.daemon import Daemon
 
 _TRACED = "fsync,fdatasync,write,linkat,?rename,?renameat,renameat2,?rmdir,?mkdir"
 _MADE = ("mkdir", "rename")  # the folder of a job: a new one, or that of an earlier job

@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 
 from faults import scene
-from system.daemon import Daemon, drop
-from system.photos import photo
+from service.daemon import Daemon, drop
+from service.photos import photo
 
 _PHOTOS = 60
 _KILLS = 4

@@ -1,0 +1,160 @@
+"""Outbox, done and failed as one: which names are free there, and which a disk does not take.
+
+The set of a photo has one name in all three. Knows folders and names, nothing of contents.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from depthd.contract.formats import MANIFEST_SUFFIX
+from depthd.contract.names import SetName
+from depthd.publish.reading import read_ours
+from depthd.system import files
+from depthd.system.private import PrivateFolder
+
+_T = TypeVar("_T")
+_NO_FOLDER = frozenset({errno.ENOENT, *files.NOT_FOLLOWED, *files.REFUSED_NAME})
+
+
+class Place:
+    """One of the three folders.
+
+    Attributes:
+        root: its path.
+        private: our own folder in it, for files that have no name yet.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.private = PrivateFolder(root)
+
+    @contextmanager
+    def make_folder(self, name: SetName) -> Iterator[int]:
+        """Handle of a set's folder, made where it is missing with the rights of the root."""
+        mode = files.folder_mode(self.root)
+        with files.beneath(self.root, name.folders, create_mode=mode) as folder:
+            yield folder
+
+    @contextmanager
+    def folder(self, name: SetName) -> Iterator[int | None]:
+        """Handle of a set's folder, or None where there is no such folder."""
+        try:
+            handle = files.open_beneath(self.root, name.folders)
+        except OSError as error:
+            if error.errno not in _NO_FOLDER:
+                raise
+            yield None
+            return
+        try:
+            yield handle
+        finally:
+            os.close(handle)
+
+    def holds(self, name: SetName, *suffixes: str) -> bool:
+        """Whether one of the set's names is taken here."""
+        with self.folder(name) as folder:
+            return folder is not None and any(
+                _is_taken(name.base + suffix, folder) for suffix in suffixes
+            )
+
+    def owner(self) -> int:
+        """The user id that our own files have here."""
+        with self.private.open() as handle:
+            return os.fstat(handle).st_uid
+
+    def probe(self, size: int) -> None:
+        """Write, sync and remove a file of so many bytes.
+
+        Raises:
+            OSError: the folder as a whole cannot be used now.
+        """
+        with self.private.open() as handle:
+            files.probe(handle, size)
+
+
+class Places:
+    """The three folders together.
+
+    Args:
+        outbox: results.
+        done: originals that were processed; None where there is no such folder.
+        failed: originals that were not.
+    """
+
+    def __init__(self, outbox: Path, done: Path | None = None, failed: Path | None = None) -> None:
+        self.outbox = Place(outbox)
+        self.done = Place(done) if done else None
+        self.failed = Place(failed) if failed else None
+
+    @property
+    def all(self) -> tuple[Place, ...]:
+        return tuple(place for place in (self.outbox, self.done, self.failed) if place)
+
+    def is_taken(self, name: SetName) -> bool:
+        """Whether another photo's set has this name, in whichever form a disk takes."""
+        return any(
+            self.outbox.holds(form, MANIFEST_SUFFIX)
+            or (self.done is not None and self.done.holds(form, ""))
+            or (self.failed is not None and _is_taken_by_failure(self.failed, form))
+            for form in forms(name)
+        )
+
+    def forget_failure(self, name: SetName) -> None:
+        """Remove the reason of an earlier failure of a photo that is done now."""
+        if self.failed is None:
+            return
+        for form in forms(name):
+            hint = self.failed.root.joinpath(*form.folders, form.error_note)
+            if not os.path.lexists(hint):
+                continue
+            with self.failed.folder(form) as folder:
+                if folder is not None and _has_reason_only(self.failed, form, folder):
+                    files.unlink_if_exists(form.error_note, folder)
+
+
+def _is_taken_by_failure(failed: Place, name: SetName) -> bool:
+    """A reason without its photo is left of a photo that was put back into the inbox."""
+    with failed.folder(name) as folder:
+        if folder is None:
+            return False
+        if _is_taken(name.base, folder):
+            return True
+        return _is_taken(name.error_note, folder) and not _has_reason_only(failed, name, folder)
+
+
+def _has_reason_only(failed: Place, name: SetName, folder: int) -> bool:
+    note = read_ours(name.error_note, folder, failed.owner()) or {}
+    is_note = str(note.get("schema", "")).startswith("depthd.error/")
+    return is_note and not files.exists(name.base, folder)
+
+
+def _is_taken(name: str, folder: int) -> bool:
+    try:
+        return files.exists(name, folder)
+    except OSError as error:
+        if error.errno in files.REFUSED_NAME:
+            return False
+        raise
+
+
+def forms(name: SetName) -> tuple[SetName, ...]:
+    """A name as it is, and where that differs the form that every file system takes."""
+    portable = name.portable()
+    return (name,) if portable == name else (name, portable)
+
+
+def under_accepted_name(name: SetName, action: Callable[[SetName], _T]) -> _T:
+    """Do something under a name, or where the file system refuses it under its portable form."""
+    for form in forms(name)[:-1]:
+        try:
+            return action(form)
+        except OSError as error:
+            if error.errno not in files.REFUSED_NAME:
+                raise
+    return action(forms(name)[-1])

@@ -1,0 +1,52 @@
+"""Manifests and error notes, read where others can write.
+
+Whatever is wrong with such a file (too large, nested too deep, no rights, a FIFO) means that it is
+none of ours; nothing it says is believed unless the file is our own. Knows files, no configuration.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from typing import Any
+
+from depthd.system import files
+
+_LARGEST = 1 << 20  # bytes; ours have a few thousand
+
+
+def read_ours(name: str, folder: int, owner: int) -> dict[str, Any] | None:
+    """What a JSON file of our own says; None where there is none.
+
+    Args:
+        name: in the open `folder`.
+        folder: its handle.
+        owner: user id that our own files have there. Only root can give a file away.
+
+    Raises:
+        OSError: it is there and ours, and cannot be read now.
+    """
+    try:
+        about = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    if not _is_plain(about, owner):
+        return None
+    try:
+        handle = files.open_regular(name, folder)
+    except FileNotFoundError:
+        return None
+    with open(handle, "rb") as file:
+        if not _is_plain(os.fstat(handle), owner):
+            return None
+        data = file.read(_LARGEST + 1)
+    try:
+        content = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _is_plain(about: os.stat_result, owner: int) -> bool:
+    return stat.S_ISREG(about.st_mode) and about.st_uid == owner and about.st_size <= _LARGEST

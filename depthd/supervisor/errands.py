@@ -1,0 +1,220 @@
+"""Steps on the files of one job, each done on a thread and safe to be done again.
+
+Brings spool and publisher together, and looks whom a fault concerns. Decides nothing about jobs.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Literal
+
+from depthd import __version__
+from depthd.contract.errors import FaultCode
+from depthd.contract.manifest import Facts, Manifest
+from depthd.contract.names import SetName
+from depthd.contract.status import moment
+from depthd.publish.places import Place, Places, under_accepted_name
+from depthd.publish.publisher import Claimed, NamesTaken, Publisher
+from depthd.spool import NO_PLACE, Job, Spool, Verdict
+from depthd.supervisor.table import Entry
+from depthd.system import files
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """A job that a former run has left.
+
+    Attributes:
+        job: its record.
+        target: the name under which its set is out, if it is.
+        must_settle: nobody could look, it has to be done again.
+    """
+
+    job: Job
+    target: SetName | None = None
+    must_settle: bool = False
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Whom a fault concerns, and what it is, in words."""
+
+    concerns: Literal["photo", "folder", "service"]
+    reason: str
+
+
+class Errands:
+    """The steps.
+
+    Args:
+        spool: work/ and the way home.
+        publisher: the outbox.
+        places: outbox, done and failed.
+    """
+
+    def __init__(self, spool: Spool, publisher: Publisher, places: Places) -> None:
+        self.spool = spool
+        self._publisher = publisher
+        self._places = places
+
+    # start-up ---------------------------------------------------------------------------------
+
+    def recover(self) -> list[Recovered]:
+        """Look at everything that a former run has left; one job's fault stays its own."""
+        found = [self._recover(job) for job in self.spool.sweep()]
+        if not any(each.must_settle for each in found):
+            self._publisher.sweep()
+        return found
+
+    def _recover(self, job: Job) -> Recovered:
+        try:
+            return self.settle(job)
+        except OSError:
+            return Recovered(job, must_settle=True)
+
+    def settle(self, job: Job) -> Recovered:
+        """Whether a job's set is out; if not, nothing of it is left.
+
+        Raises:
+            OSError: nobody can tell now.
+        """
+        return Recovered(job, self._publisher.settle(_claimed(job)))
+
+    # the way of a photo -----------------------------------------------------------------------
+
+    def begin(self, entry: Entry, job: Job, *, must_count: bool) -> tuple[int, Job]:
+        """Count the attempt, open the photo and its result files.
+
+        Returns:
+            the descriptor of the photo, and the job.
+
+        Raises:
+            OriginalUnreadableError: of this photo alone.
+            OSError: work/ or the outbox cannot be written now.
+        """
+        if must_count:
+            self.spool.rewrite(job)
+        try:
+            original = self.spool.open_original(job)
+        except PermissionError as error:
+            raise OriginalUnreadableError(str(error.strerror)) from error
+        try:
+            entry.outlets = self._publisher.open(job.id, job.policy.formats)
+        except BaseException:
+            os.close(original)
+            raise
+        return original, job
+
+    def bring_home(self, entry: Entry) -> str:
+        """Publish what the worker has made, and move the original to done/."""
+        job = entry.job
+        if entry.target is None:
+            assert entry.facts is not None
+            assert entry.outlets is not None
+            publisher = self._publisher
+            publish = publisher.publish_again if entry.is_unsure else publisher.publish
+            facts, clock = entry.facts, time.perf_counter()
+            entry.target = publish(
+                _claimed(job),
+                entry.outlets,
+                facts.files,
+                lambda name: _manifest(job, facts, name, clock),
+            )
+        return self.spool.finish(job, entry.target)
+
+    def fail(self, job: Job, verdict: Verdict) -> str:
+        """Move the original to failed/, with its reason."""
+        with suppress(OSError):  # else the next start does it
+            self._publisher.discard(job.id)
+        return self.spool.fail(job, verdict)
+
+    def rewrite(self, job: Job) -> Job:
+        return self.spool.rewrite(job)
+
+    def look(self, job: Job) -> Job:
+        return self.spool.look(job)
+
+    # faults -----------------------------------------------------------------------------------
+
+    @staticmethod
+    def verdict_of(error: Exception) -> Verdict | None:
+        """Why a photo fails for an error on its files; None where it may pass."""
+        if isinstance(error, NamesTaken):
+            return Verdict(FaultCode.NO_PLACE, "every name is taken")
+        if isinstance(error, OriginalUnreadableError):
+            return Verdict(FaultCode.UNREADABLE, f"its rights were taken away: {error}")
+        if isinstance(error, OSError) and error.errno in NO_PLACE:
+            return Verdict(FaultCode.NO_PLACE, str(error))
+        return None
+
+    def whose_trouble(self, entry: Entry, error: Exception, typical: int) -> Trouble:
+        """Look whether everything is concerned by an error, this photo's folder, or it alone.
+
+        Args:
+            entry: whose files it was.
+            error: what the system said.
+            typical: bytes of results of an ordinary photo.
+        """
+        place = self._place(entry)
+        reason = f"{place.root}: {_words(error)}"
+        try:
+            self.spool.probe()
+            place.probe(typical)
+        except OSError as general:
+            return Trouble("service", f"{place.root}: {_words(general)}")
+        name = entry.target or SetName.of(entry.job.name)
+        try:
+            under_accepted_name(name, lambda form: _probe_folder(place, form))
+        except OSError as local:
+            folder = "/".join(name.folders) or "."
+            return Trouble("folder", f"{place.root}/{folder}: {_words(local)}")
+        return Trouble("photo", reason)
+
+    def _place(self, entry: Entry) -> Place:
+        if entry.verdict is not None and self._places.failed:
+            return self._places.failed
+        if entry.target is not None and self._places.done:
+            return self._places.done
+        return self._places.outbox
+
+    def probe(self, typical: int) -> None:
+        """Raises OSError while any of the folders as a whole cannot be written."""
+        self.spool.probe()
+        for place in self._places.all:
+            place.probe(typical if place is self._places.outbox else 1)
+
+
+class OriginalUnreadableError(Exception):
+    """Its owner has taken the rights to read a photo away after it was claimed."""
+
+
+def _probe_folder(place: Place, name: SetName) -> None:
+    with place.make_folder(name) as folder:
+        files.probe(folder, 1)
+
+
+def _claimed(job: Job) -> Claimed:
+    return Claimed(job.id, job.name, job.stamp)
+
+
+def _manifest(job: Job, facts: Facts, name: SetName, clock: float) -> bytes:
+    return Manifest.of(
+        facts,
+        depthd=__version__,
+        job=job.id,
+        attempts=job.attempts,
+        name=job.name,
+        target=name.base,
+        claimed=moment(job.claimed),
+        published=moment(time.time()),
+        milliseconds={"sync": round((time.perf_counter() - clock) * 1000, 3)},
+    ).to_bytes()
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error)

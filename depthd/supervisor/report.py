@@ -1,0 +1,107 @@
+"""What the service says of itself: state/status.json, the line of `systemctl status`.
+
+Reads the other rooms of the supervisor, changes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+
+from depthd import __version__
+from depthd.channel.messages import Ready
+from depthd.contract import status
+from depthd.contract.names import printable
+from depthd.contract.status import Status, StatusState
+from depthd.supervisor.dispatch import Dispatcher
+from depthd.supervisor.keeper import Keeper
+
+_SHOWN = 20  # photos and folders that wait, by name
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What the loop knows besides.
+
+    Attributes:
+        state: of the service.
+        why: it is in this state; empty where that needs no reason.
+        started: when the service was.
+        now: the time.
+        clock: the same in seconds of the loop's clock.
+        waiting: photos known in the inbox.
+    """
+
+    state: StatusState
+    why: str
+    started: datetime
+    now: datetime
+    clock: float
+    waiting: int
+
+
+def report(moment: Moment, dispatcher: Dispatcher, keeper: Keeper) -> Status:
+    """The whole status."""
+    aside = dispatcher.aside()
+    oldest = min((entry.job.claimed for entry in dispatcher.table), default=None)
+    return Status(
+        version=__version__,
+        pid=os.getpid(),
+        state=moment.state,
+        why=moment.why,
+        started=moment.started,
+        updated=moment.now,
+        queue=status.Queue(
+            waiting=moment.waiting,
+            in_work=len(dispatcher.table),
+            oldest=None if oldest is None else status.moment(oldest),
+            aside=len(aside),
+        ),
+        aside=tuple(
+            status.Aside(name=entry.job.name, reason=printable(entry.reason), tries=entry.tries)
+            for entry in islice(aside, _SHOWN)
+        ),
+        held_folders={
+            printable(folder) or ".": printable(reason)
+            for folder, reason in islice(dispatcher.holds.reasons().items(), _SHOWN)
+        },
+        done=dispatcher.totals.done,
+        failed=dispatcher.totals.failed,
+        rates=status.rates(dispatcher.finished_at, moment.clock),
+        worker=status.Worker(
+            pid=keeper.pid,
+            ready=keeper.ready is not None,
+            restarts=keeper.restarts,
+            trouble=keeper.trouble,
+            cage=keeper.ready.cage if keeper.ready else "",
+        ),
+        model=_model(keeper.ready),
+        last_failures=tuple(dispatcher.failures),
+    )
+
+
+def in_words(now: Status) -> str:
+    """The line that `systemctl status` shows."""
+    waiting = now.queue.waiting + now.queue.in_work
+    words = [
+        f"{now.state} ({now.why})" if now.why else now.state,
+        f"{now.done} done, {now.failed} failed, {waiting} waiting",
+    ]
+    if now.queue.aside:
+        words.append(f"{now.queue.aside} set aside")
+    if served := now.model:
+        fallback = " (fallback)" if served.fallback else ""
+        words.append(f"{served.name}{fallback} on {served.engine}")
+    return "; ".join(words)
+
+
+def _model(ready: Ready | None) -> status.Model | None:
+    return ready and status.Model(
+        name=ready.model,
+        sha256=ready.sha256,
+        fallback=ready.fallback,
+        engine=ready.engine,
+        precision=ready.precision,
+    )

@@ -1,0 +1,152 @@
+"""Every job that is at hand: its state, why it waits, when it is tried next.
+
+The states and their transitions are the contract's; nobody changes one but `Table.move`. Knows no
+files, no worker and no clock of its own: times are seconds of the loop's clock.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import count
+
+from depthd.contract.manifest import Facts
+from depthd.contract.names import SetName
+from depthd.contract.states import TRANSITIONS, State
+from depthd.publish.publisher import Outlets
+from depthd.spool import Job, Verdict
+
+NEVER = float("inf")
+
+
+@dataclass(eq=False)
+class Entry:
+    """One job on its way.
+
+    What is known decides what comes next: a verdict is carried out, a target finished, facts are
+    published; else it has to be run.
+
+    Attributes:
+        job: as it is on the disk.
+        state: of the contract.
+        since: when it came into this state.
+        reason: why it waits; empty while nothing is wrong.
+        next_try: not before.
+        tries: how often the present step has failed in a row.
+        deadline: of the work at hand.
+        must_settle: an earlier try may have published it.
+        is_counted: the attempt that comes next is on the disk already.
+        is_unsure: publishing has failed, nobody knows where.
+        is_suspect: it must have the worker for itself.
+        changes: how often the photo was found to have been written to after its claim.
+        outlets: open result files.
+        facts: what the worker found out.
+        target: the name under which its set is out.
+        verdict: why it goes to failed/.
+    """
+
+    job: Job
+    state: State
+    since: float
+    reason: str = ""
+    next_try: float = 0.0
+    tries: int = 0
+    deadline: float = NEVER
+    must_settle: bool = False
+    is_counted: bool = False
+    is_unsure: bool = False
+    is_suspect: bool = False
+    changes: int = 0
+    outlets: Outlets | None = None
+    facts: Facts | None = None
+    target: SetName | None = None
+    verdict: Verdict | None = None
+
+    @property
+    def folder(self) -> str:
+        """The photo's folder inside the inbox; empty for the top."""
+        return self.job.name.rpartition("/")[0]
+
+    @property
+    def must_run(self) -> bool:
+        """Whether the worker has to see it next, not the disk."""
+        return not (self.must_settle or self.verdict or self.target or self.facts)
+
+    def close_outlets(self) -> None:
+        if self.outlets is not None:
+            self.outlets.close()
+            self.outlets = None
+
+
+@dataclass
+class Table:
+    """The entries by job id, in the order in which they came."""
+
+    _entries: dict[str, Entry] = field(default_factory=dict)
+    _states: Counter[State] = field(default_factory=Counter)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self._entries.values())
+
+    def get(self, job_id: str) -> Entry | None:
+        return self._entries.get(job_id)
+
+    def number(self, state: State) -> int:
+        """How many are in a state."""
+        return self._states[state]
+
+    def add(self, job: Job, now: float) -> Entry:
+        """Take in a job that lies in work/."""
+        entry = Entry(job, State.CLAIMED, now)
+        self._entries[job.id] = entry
+        self._states[entry.state] += 1
+        return entry
+
+    def move(self, entry: Entry, state: State, now: float) -> None:
+        """Bring a job into a state; those that are over leave the table.
+
+        Raises:
+            ValueError: the contract has no such transition.
+        """
+        if state not in TRANSITIONS[entry.state]:
+            raise ValueError(f"{entry.job.id}: {entry.state} is not followed by {state}")
+        self._states[entry.state] -= 1
+        entry.state, entry.since, entry.deadline = state, now, NEVER
+        if state in (State.DONE, State.FAILED):
+            entry.close_outlets()
+            del self._entries[entry.job.id]
+        else:
+            self._states[state] += 1
+
+
+class Later:
+    """Entries by the time at which they want another try."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, Entry]] = []
+        self._number = count()
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return (entry for _, _, entry in self._heap)
+
+    def add(self, entry: Entry) -> None:
+        heapq.heappush(self._heap, (entry.next_try, next(self._number), entry))
+
+    @property
+    def next_time(self) -> float:
+        return self._heap[0][0] if self._heap else NEVER
+
+    def pop_due(self, now: float, most: int) -> list[Entry]:
+        """At most so many of those whose time has come."""
+        due: list[Entry] = []
+        while self._heap and len(due) < most and self._heap[0][0] <= now:
+            due.append(heapq.heappop(self._heap)[2])
+        return due

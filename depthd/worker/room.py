@@ -1,0 +1,57 @@
+"""Room on the disk for results that are still being made.
+
+Looks at the disk before the work, so that a photo that promises more than there is room for costs
+nothing and leaves the room to others. Knows bytes and open files only.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from depthd.contract.formats import Format
+
+_SHARE = 4  # a photo may take one part in so many of the room: large ones cannot fill the disk
+
+
+class NoRoom(Exception):
+    """A photo's results would take more than their share of the disk."""
+
+    def __init__(self, needs: int, free: int) -> None:
+        super().__init__(
+            f"its results take {needs / 1e6:.1f} MB, more than a quarter of the "
+            f"{max(0, free) / 1e6:.1f} MB that are left above disk.min_free"
+        )
+        self.needs = needs
+
+
+class Room:
+    """What the jobs at hand have been promised.
+
+    Args:
+        min_free: bytes that stay free.
+    """
+
+    def __init__(self, min_free: int) -> None:
+        self._min_free = min_free
+        self._promised: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def promise(self, job: str, files: dict[Format, int], needs: int) -> None:
+        """Keep room for a job's results.
+
+        Raises:
+            NoRoom: there is not enough.
+        """
+        disk = os.fstatvfs(next(iter(files.values())))
+        with self._lock:
+            taken = sum(self._promised.values())
+            free = disk.f_bavail * disk.f_frsize - self._min_free - taken
+            if needs * _SHARE > free:
+                raise NoRoom(needs, free)
+            self._promised[job] = needs
+
+    def release(self, job: str) -> None:
+        """The results are on the disk, or will not come."""
+        with self._lock:
+            self._promised.pop(job, None)
