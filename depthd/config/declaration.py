@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from depthd.config.litter import LITTER
 from depthd.config.units import Duration, Size
 from depthd.contract.formats import Format
 
@@ -75,6 +76,11 @@ class Intake(Section):
     )
     exclude: tuple[str, ...] = Field(
         (), description="names or paths inside the inbox to leave alone, such as thumbs/*"
+    )
+    litter: tuple[str, ...] = Field(
+        LITTER,
+        description="what NAS systems, desktops and photo programs keep in a share; passed over "
+        "in any folder, as hidden names are; [] takes photos from there too",
     )
     watch: Literal["auto", "native", "polling"] = Field(
         "auto",

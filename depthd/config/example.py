@@ -58,8 +58,24 @@ def example() -> str:
 def _key(name: str, declared: dict[str, Any], indent: str) -> Iterator[str]:
     yield from _comment(declared["description"] + _allowed(declared), indent)
     value = declared["default"]
-    dumped = yaml.safe_dump(value, default_flow_style=True, width=10_000).removesuffix("...\n")
-    yield f"{indent}{name}:" + ("" if value is None else f" {dumped.strip()}")
+    first, *others = _lines(value, len(name) + len(indent)) if value is not None else [""]
+    yield f"{indent}{name}: {first}".rstrip()
+    yield from (f"{indent}    {line}" for line in others)
+
+
+def _lines(value: object, used: int) -> list[str]:
+    """A value as YAML; a list that is too long for a line breaks between its items."""
+    text = _dumped(value)
+    if not isinstance(value, list) or used + len(text) <= _WIDTH:
+        return [text]
+    items = ", ".join(_dumped([item])[1:-1].replace(" ", "\0") for item in value)
+    lines = textwrap.wrap(items, _WIDTH - used, break_long_words=False, break_on_hyphens=False)
+    return f"[{chr(10).join(lines)}]".replace("\0", " ").split("\n")
+
+
+def _dumped(value: object) -> str:
+    text: str = yaml.safe_dump(value, default_flow_style=True, width=10_000)
+    return text.removesuffix("...\n").strip()
 
 
 def _allowed(declared: dict[str, Any]) -> str:

@@ -25,7 +25,7 @@ class Entries:
 
     def __init__(self, inbox: Path, config: Config, emit: Emit, limit: int) -> None:
         self._inbox = inbox
-        self.names = Names(config.intake.include, config.intake.exclude)
+        self.names = Names(config.intake.include, config.intake.exclude, config.intake.litter)
         self.settling = Settling(config.intake.settle, config.intake.rescan_interval, limit)
         self.refusals = Refusals(emit)
 

@@ -17,15 +17,17 @@ def is_partial(base: str) -> bool:
 
 
 class Names:
-    """The `include` and `exclude` patterns, compiled once; letter case does not matter.
+    """The patterns `include`, `exclude` and `litter`, compiled once; letter case does not matter.
 
     A pattern with a slash is held against the path inside the inbox, any other against the
     last part of it.
     """
 
-    def __init__(self, include: Iterable[str], exclude: Iterable[str]) -> None:
+    def __init__(
+        self, include: Iterable[str], exclude: Iterable[str], litter: Iterable[str] = ()
+    ) -> None:
         self._include = _Patterns(include)
-        self._exclude = _Patterns(exclude)
+        self._passed_over = _Patterns((*exclude, *litter))
 
     def wants(self, name: str) -> bool:
         """Whether `include` names this file."""
@@ -34,7 +36,7 @@ class Names:
     def skips(self, name: str) -> bool:
         """Whether an entry is passed over silently, given that its folder is not."""
         base = _base(name)
-        return is_partial(base) or self._exclude.match(name, base)
+        return is_partial(base) or self._passed_over.match(name, base)
 
     def skips_beneath(self, name: str) -> bool:
         """The same for an entry of which only the path is known: each folder counts too."""
