@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,12 @@ from typing import Any
 import numpy as np
 
 from depthd.bench.child import Answer, answer
+from depthd.channel.messages import Rendered
 from depthd.config import Config
-from depthd.contract.messages import Published
 from depthd.estimate.estimator import DepthEstimator
-from depthd.publish.publisher import Publisher
+from depthd.publish.manifests import manifest_maker
+from depthd.publish.places import Places
+from depthd.publish.publisher import Claimed, Publisher
 from depthd.worker.pipeline import Pipeline, Task
 
 
@@ -27,7 +30,7 @@ class Parts:
         self.estimator = DepthEstimator(self.config)
         outbox = self.config.folder("outbox")
         outbox.mkdir(parents=True, exist_ok=True)
-        self._publisher = Publisher(outbox, (), self.config.output.mode, "bench")
+        self._publisher = Publisher(Places(outbox), self.config.output.mode, "bench")
         self._count = 0
 
     @property
@@ -68,15 +71,22 @@ class Parts:
 
     def _stages(self, photo: Path) -> dict[str, float]:
         said: list[object] = []
-        pipeline = Pipeline(self.estimator, self._publisher, said.append)
+        pipeline = Pipeline(self.estimator, said.append)
         self._count += 1
         name = f"{self._count:06d}.jpg"
-        pipeline.submit(Task(f"bench-{name}", name, "", time.time(), 1, photo))
+        job = Claimed(f"bench-{name}", name, "")
+        outlets = self._publisher.open(job.id, self.config.output.formats)
+        results = {kind: os.dup(handle) for kind, handle in outlets.files.items()}
+        pipeline.submit(Task(job.id, self.config.output, os.open(photo, os.O_RDONLY), results))
         pipeline.close()
-        (message,) = said
-        if not isinstance(message, Published):
+        message = said[-1]
+        if not isinstance(message, Rendered):
             raise TypeError(f"{photo}: {message}")
-        return message.milliseconds
+        facts, clock = message.facts, time.perf_counter()
+        make = manifest_maker(job, facts, claimed=time.time(), attempts=1)
+        self._publisher.publish(job, outlets, facts.files, make)
+        outlets.close()
+        return {**facts.milliseconds, "publish": (time.perf_counter() - clock) * 1000}
 
 
 def setup(config: dict[str, Any]) -> tuple[Answer, Any]:

@@ -2,26 +2,43 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 
 import click
 from rich.progress import Progress
 
+from depthd.channel.messages import Blocked, Broken, Message, Refused, Rendered
 from depthd.cli.process import Photo
 from depthd.cli.progress import progress_bar
 from depthd.cli.report import report
 from depthd.config import Config
 from depthd.contract.errors import FAULTS, ExitCode, OutputError
-from depthd.contract.messages import Blocked, Broken, Message, Published, Refused
+from depthd.contract.manifest import Facts
 from depthd.contract.names import printable, timestamp
 from depthd.estimate.estimator import DepthEstimator
-from depthd.publish.publisher import Publisher
+from depthd.publish.manifests import manifest_maker
+from depthd.publish.places import Places
+from depthd.publish.publisher import Claimed, NamesTaken, Outlets, Publisher
+from depthd.system import files
 from depthd.worker.pipeline import Pipeline, Task
 
 _IN_FLIGHT = 4  # one in each stage of the pipeline, and one on its way
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A photo on its way."""
+
+    photo: Photo
+    claimed: Claimed
+    since: float  # seconds since the epoch
+    outlets: Outlets
 
 
 def process(photos: list[Photo], config: Config, state: Path, folder: Path) -> ExitCode:
@@ -37,17 +54,13 @@ def process(photos: list[Photo], config: Config, state: Path, folder: Path) -> E
         DepthdError: no model can be had, or the folder cannot be written.
     """
     estimator = DepthEstimator(config, state=state, report=report, is_busy=len(photos) > 1)
-    instance = secrets.token_hex(4)
-    publisher = Publisher(folder, (), config.output.mode, instance)
-    messages: SimpleQueue[Message] = SimpleQueue()
-    pipeline = Pipeline(estimator, publisher, messages.put)
+    batch = _Batch(estimator, folder)
     started = time.monotonic()
     try:
         with progress_bar() as bar:
-            failed = _feed(photos, instance, pipeline, messages, bar)
+            failed = batch.run(photos, bar)
     finally:
-        pipeline.close()
-        publisher.sweep()
+        batch.close()
     seconds = time.monotonic() - started
     rate = len(photos) / seconds
     model = estimator.weights.spec.name
@@ -60,54 +73,101 @@ def process(photos: list[Photo], config: Config, state: Path, folder: Path) -> E
     return ExitCode.FAILURE if failed else ExitCode.OK
 
 
-def _feed(
-    photos: list[Photo],
-    instance: str,
-    pipeline: Pipeline,
-    messages: SimpleQueue[Message],
-    bar: Progress,
-) -> int:
-    """Keep the pipeline busy until every photo was answered; returns how many failed."""
-    line = bar.add_task("", total=len(photos))
-    waiting = iter(enumerate(photos))
-    in_flight: dict[str, Photo] = {}
-    failed = 0
+class _Batch:
+    """Keeps the pipeline busy, and publishes what it answers."""
 
-    def submit_next() -> None:
-        if (numbered := next(waiting, None)) is not None:
-            task = _task(*numbered, instance)
-            in_flight[task.id] = numbered[1]
-            pipeline.submit(task)
+    def __init__(self, estimator: DepthEstimator, folder: Path) -> None:
+        self._config = estimator.config
+        self._instance = secrets.token_hex(4)
+        self._publisher = Publisher(Places(folder), self._config.output.mode, self._instance)
+        self._messages: SimpleQueue[Message] = SimpleQueue()
+        self._pipeline = Pipeline(estimator, self._messages.put)
+        self._jobs: dict[str, _Job] = {}
 
-    for _ in range(_IN_FLIGHT):
-        submit_next()
-    while in_flight:
-        answer = messages.get()
-        if isinstance(answer, Blocked):
-            raise OutputError(answer.detail, "make room there, or correct the folder's rights")
-        if isinstance(answer, Published | Refused | Broken):
-            photo = in_flight.pop(answer.job)
-            if not isinstance(answer, Published):
+    def run(self, photos: list[Photo], bar: Progress) -> int:
+        """Process every photo; returns how many failed."""
+        line = bar.add_task("", total=len(photos))
+        waiting = iter(enumerate(photos))
+        failed = 0
+        for _ in range(_IN_FLIGHT):
+            failed += self._submit_next(waiting, bar)
+        while self._jobs:
+            answer = self._messages.get()
+            if not isinstance(answer, Rendered | Refused | Broken | Blocked):
+                continue
+            job = self._jobs.pop(answer.job)
+            reason = self._conclude(job, answer)
+            if reason:
                 failed += 1
-                bar.console.print(_reason(photo, answer), soft_wrap=True)
+                bar.console.print(printable(f"{job.photo.path}: {reason}"), soft_wrap=True)
             bar.advance(line)
-            submit_next()
-    return failed
+            failed += self._submit_next(waiting, bar)
+        return failed
+
+    def close(self) -> None:
+        self._pipeline.close()
+        for job in self._jobs.values():
+            job.outlets.close()
+        self._publisher.sweep()
+
+    def _submit_next(self, waiting: Iterator[tuple[int, Photo]], bar: Progress) -> int:
+        """Give the next photo that can be read to the pipeline; returns how many could not."""
+        for failed, (number, photo) in enumerate(waiting):
+            try:
+                original = _open(photo.path)
+            except OSError as error:
+                reason = error.strerror or str(error)
+                bar.console.print(printable(f"{photo.path}: {reason}"), soft_wrap=True)
+                continue
+            self._submit(number, photo, original)
+            return failed
+        return 0
+
+    def _submit(self, number: int, photo: Photo, original: int) -> None:
+        now = time.time()
+        stamp = timestamp(now)
+        claimed = Claimed(f"{stamp}-{self._instance}.{number}", photo.name, stamp)
+        policy = self._config.policy(photo.name)
+        try:
+            outlets = self._publisher.open(claimed.id, policy.formats)
+        except OSError as error:
+            raise _cannot_write(error) from error
+        self._jobs[claimed.id] = _Job(photo, claimed, now, outlets)
+        results = {kind: os.dup(handle) for kind, handle in outlets.files.items()}
+        self._pipeline.submit(Task(claimed.id, policy, original, results))
+
+    def _conclude(self, job: _Job, answer: Rendered | Refused | Broken | Blocked) -> str:
+        """Publish, or say why not."""
+        try:
+            match answer:
+                case Rendered():
+                    return self._publish(job, answer.facts)
+                case Blocked():
+                    raise _cannot_write(answer.detail)
+                case Refused() | Broken():
+                    self._publisher.discard(job.claimed.id)
+                    return f"{answer.code}: {answer.detail or FAULTS[answer.code].sentence}"
+        finally:
+            job.outlets.close()
+
+    def _publish(self, job: _Job, facts: Facts) -> str:
+        make = manifest_maker(job.claimed, facts, claimed=job.since, attempts=1)
+        try:
+            self._publisher.publish(job.claimed, job.outlets, facts.files, make)
+        except NamesTaken:
+            return "every name that its results could have is taken"
+        except OSError as error:
+            raise _cannot_write(error) from error
+        return ""
 
 
-def _task(number: int, photo: Photo, instance: str) -> Task:
-    now = time.time()
-    stamp = timestamp(now)
-    return Task(
-        id=f"{stamp}-{instance}.{number}",
-        name=photo.name,
-        stamp=stamp,
-        claimed=now,
-        attempts=1,
-        path=photo.path.resolve(),
+def _open(path: Path) -> int:
+    with files.directory(path.resolve().parent) as folder:
+        return files.open_regular(path.resolve().name, folder)
+
+
+def _cannot_write(reason: OSError | str) -> OutputError:
+    return OutputError(
+        f"the results cannot be written: {reason}",
+        "make room there, or correct the folder's rights",
     )
-
-
-def _reason(photo: Photo, answer: Refused | Broken) -> str:
-    detail = answer.detail or FAULTS[answer.code].sentence
-    return printable(f"{photo.path}: {answer.code}: {detail}")

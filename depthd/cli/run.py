@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 import click
 
 from depthd.cli.options import Configured, configured
+from depthd.cli.report import report
 from depthd.contract.errors import ExitCode
 
 
@@ -25,4 +29,9 @@ def command(configured: Configured, *, once: bool) -> ExitCode:
     """
     from depthd.supervisor import loop  # noqa: PLC0415 - only this command needs it
 
-    return loop.run(configured.config(), reload=configured.config, once=once)
+    result = loop.run(configured.config(), reload=configured.config, once=once)
+    if result.words:
+        report(result.words)
+    if result.begin_anew:
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - ourselves
+    return result.exit_code

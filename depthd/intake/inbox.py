@@ -75,7 +75,13 @@ class Intake:
         """Ask for a full scan at the next slice."""
         self._rounds.want_all()
 
-    def take(self, count: int) -> list[Candidate]:
+    def remaining(self) -> list[tuple[str, str]]:
+        return []
+
+    def refuse(self, candidate: Candidate, reason: str) -> None:
+        self.put_back(candidate)
+
+    def take(self, count: int, held: object = ()) -> list[Candidate]:
         """At most `count` whole files, the longest waiting first; each once until seen again."""
         return self._entries.take(count)
 

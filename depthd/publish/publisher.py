@@ -14,10 +14,11 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 
 from depthd.contract.formats import FORMATS, MANIFEST_SUFFIX, Format
 from depthd.contract.manifest import FileFacts
-from depthd.contract.names import SetName, readable, set_names
+from depthd.contract.names import SetName, set_names
 from depthd.publish.places import Places, forms, under_accepted_name
 from depthd.publish.reading import read_ours
 from depthd.system import files
@@ -115,10 +116,8 @@ class Publisher:
         for name in set_names(job.name, job.stamp):
             if self._places.is_taken(name):
                 continue
-            manifest = make_manifest(name)
-            if under_accepted_name(
-                name, lambda form: self._link_set(form, outlets, facts, manifest)
-            ):
+            link = partial(self._link_set, outlets, facts, make_manifest(name))
+            if under_accepted_name(name, link):
                 return name
         raise NamesTaken(job.name)
 
@@ -143,7 +142,7 @@ class Publisher:
         return name
 
     def _link_set(
-        self, name: SetName, outlets: Outlets, facts: Sequence[FileFacts], manifest: bytes
+        self, outlets: Outlets, facts: Sequence[FileFacts], manifest: bytes, name: SetName
     ) -> bool:
         """Give a whole set its final names; False, and nothing of it, where one is taken."""
         with self._outbox.make_folder(name) as folder:
@@ -164,9 +163,7 @@ class Publisher:
         return True
 
     @staticmethod
-    def _link_all(
-        suffixes: Sequence[str], name: SetName, outlets: Outlets, folder: int
-    ) -> bool:
+    def _link_all(suffixes: Sequence[str], name: SetName, outlets: Outlets, folder: int) -> bool:
         linked = []
         try:
             for suffix in suffixes:
@@ -288,9 +285,7 @@ def _hashes(manifest: Mapping[str, object]) -> dict[str, str]:
     }
 
 
-def _unlink_ours(
-    hidden: str, final: str, sha256: str | None, staging: int, folder: int
-) -> None:
+def _unlink_ours(hidden: str, final: str, sha256: str | None, staging: int, folder: int) -> None:
     """Remove a final name that an unpublished attempt of ours has linked or renamed."""
     if not _is_file(final, folder):
         return

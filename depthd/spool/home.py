@@ -18,7 +18,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from depthd.contract.errors import FAULTS, FaultCode
+from depthd.contract.errors import FAULTS
 from depthd.contract.formats import ERROR_SUFFIX
 from depthd.contract.names import SetName, printable, set_names, timestamp
 from depthd.publish.places import Place, Places, forms, under_accepted_name
@@ -41,14 +41,16 @@ class Home:
 
     def __init__(self, work: Path, places: Places, mode: int) -> None:
         self._work = work
+        if places.done is None or places.failed is None:
+            raise ValueError("there is no way home without done and failed")
         self._places = places
+        self._done, self._failed = places.done, places.failed
         self._mode = mode
         self._failing = threading.Lock()  # a reason lies there for a moment without its photo
 
     def finish(self, job: Job, target: SetName) -> str:
         """Move the original of a published job to done/. Returns its name there."""
-        assert self._places.done is not None
-        place = self._move(job, self._places.done, target)
+        place = self._move(job, self._done, target)
         with self._failing:
             self._places.forget_failure(SetName.of(job.name))
         return place
@@ -58,14 +60,12 @@ class Home:
 
         Done again after a fault, it goes on where it was.
         """
-        failed = self._places.failed
-        assert failed is not None
         if job.verdict != verdict:
             job = replace(job, verdict=verdict)
             with files.directory(self._work / job.id) as folder:
                 write_record(job, folder)
         with self._failing:
-            if (place := self._where_it_went(job, failed)) is not None:
+            if (place := self._where_it_went(job)) is not None:
                 return place
             for name in set_names(job.name, job.stamp):
                 if not self._places.is_taken(name):
@@ -74,26 +74,29 @@ class Home:
                 raise FileExistsError(errno.EEXIST, "every name is taken", job.name)
             reason = _reason(job, verdict)
             name = under_accepted_name(name, lambda form: self._write_reason(job, form, reason))
-            return self._move(job, failed, name)
+            return self._move(job, self._failed, name)
 
-    def _where_it_went(self, job: Job, failed: Place) -> str | None:
+    def _where_it_went(self, job: Job) -> str | None:
         """The place of an original that an earlier try has moved; None while it is in work/."""
         if os.path.lexists(original_path(self._work, job.id)):
             return None
         for name in set_names(job.name, job.stamp):
             for form in forms(name):
-                with failed.folder(form) as folder:
-                    note = folder and read_ours(form.error_note, folder, failed.owner())
-                    if folder and note and note.get("job") == job.id:
+                with self._failed.folder(form) as folder:
+                    if folder is None:
+                        continue
+                    note = read_ours(form.error_note, folder, self._failed.owner())
+                    if note is not None and note.get("job") == job.id:
                         os.fsync(folder)
                         return form.path
         return job.name
 
-    def _write_reason(self, job: Job, name: SetName, reason: bytes) -> SetName:
-        failed = self._places.failed
-        assert failed is not None
+    def _write_reason(self, job: Job, wanted: SetName, reason: bytes) -> SetName:
         hidden = job.id + ERROR_SUFFIX
-        with self._folder(failed, name) as (folder, name), failed.private.open() as private:  # noqa: PLR1704
+        with (
+            self._folder(self._failed, wanted) as (folder, name),
+            self._failed.private.open() as private,
+        ):
             group = os.fstat(folder).st_gid
             files.write_durably(hidden, [reason], private, mode=self._mode, group=group)
             files.unlink_if_exists(name.error_note, folder)  # of an earlier failure
@@ -108,15 +111,18 @@ class Home:
             files.directory(self._work / job.id) as source,
             self._folder(place, target) as (folder, name),
         ):
-            if files.exists(ORIGINAL, source):
-                try:
-                    name = self._rename(job, place, name, source, folder)
-                except OSError as error:
-                    if error.errno != errno.EXDEV:
-                        raise
-                    name = self._copy(job, place, name, source, folder)
+            if files.exists(ORIGINAL, source):  # else an earlier try has moved it
+                name = self._take(job, place, name, source, folder)  # noqa: PLW2901
             os.fsync(folder)
-        return name.path
+            return name.path
+
+    def _take(self, job: Job, place: Place, name: SetName, source: int, folder: int) -> SetName:
+        try:
+            return self._rename(job, place, name, source, folder)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+        return self._copy(job, place, name, source, folder)
 
     @contextmanager
     def _folder(self, place: Place, name: SetName) -> Iterator[tuple[int, SetName]]:

@@ -63,7 +63,10 @@ def read_job(folder: Path) -> Job | None:
         OSError: it may be there and cannot be read now.
     """
     try:
-        with files.directory(folder) as handle, open(files.open_regular(RECORD, handle), "rb") as file:
+        with (
+            files.directory(folder) as handle,
+            open(files.open_regular(RECORD, handle), "rb") as file,
+        ):
             content = json.loads(file.read(_LARGEST_RECORD))
     except (FileNotFoundError, ValueError, RecursionError):
         return None

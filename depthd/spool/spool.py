@@ -65,6 +65,7 @@ class Spool:
     """
 
     def __init__(self, config: Config, places: Places, former: Spool | None = None) -> None:
+        self.lock: int
         self._config = config
         self._inbox = config.folder("inbox")
         self._work = config.folder("work")

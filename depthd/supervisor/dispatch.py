@@ -15,6 +15,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
+from typing import Any
 
 from depthd.channel.messages import (
     Blocked,
@@ -28,10 +30,11 @@ from depthd.channel.messages import (
 from depthd.config import Config
 from depthd.contract.errors import FAULTS, FaultCode
 from depthd.contract.events import Event
+from depthd.contract.names import SetName
 from depthd.contract.states import State
 from depthd.contract.status import Failure
 from depthd.spool import Job, Verdict
-from depthd.supervisor.errands import Errands, Recovered, Trouble
+from depthd.supervisor.errands import Brought, Errands, Opened, Recovered, Stage, Trouble
 from depthd.supervisor.filework import FileWork
 from depthd.supervisor.gate import FOLDER, Gate, Holds
 from depthd.supervisor.keeper import Keeper, News
@@ -119,17 +122,19 @@ class Dispatcher:
     @property
     def is_working(self) -> bool:
         """Whether something is under way that will end by itself."""
-        return bool(
-            self._in_worker or self._starting or self._filework.pending
-        ) or (self._gate.is_open and bool(self._errands))
+        return bool(self._in_worker or self._starting or self._filework.pending) or (
+            self._gate.is_open and bool(self._errands)
+        )
 
     @property
     def is_at_rest(self) -> bool:
         """Whether nothing is left but what was tried a few times and waits for better days."""
         is_busy = self.is_working or self._fresh or self._suspects or not self.is_recovered
-        return not is_busy and all(
-            entry.tries >= _TRIES_OF_A_SINGLE_RUN for entry in self._later
-        ) and self.holds.were_tried(_TRIES_OF_A_SINGLE_RUN)
+        return (
+            not is_busy
+            and all(entry.tries >= _TRIES_OF_A_SINGLE_RUN for entry in self._later)
+            and self.holds.were_tried(_TRIES_OF_A_SINGLE_RUN)
+        )
 
     @property
     def room(self) -> int:
@@ -269,7 +274,9 @@ class Dispatcher:
         for message in news.messages:
             self._heed(message)
         if news.death:
-            code = FaultCode.WORKER_OUT_OF_MEMORY if news.out_of_memory else FaultCode.WORKER_CRASHED
+            code = (
+                FaultCode.WORKER_OUT_OF_MEMORY if news.out_of_memory else FaultCode.WORKER_CRASHED
+            )
             self._after_death(list(self._in_worker.values()), code, news.death)
 
     def reopened(self) -> None:
@@ -294,9 +301,7 @@ class Dispatcher:
         entry.next_try = self._clock() + FOLDER.after(entry.tries)
         if entry.reason != reason:
             entry.reason = reason
-            self._emit(
-                Event.PHOTO_SET_ASIDE, job=entry.job.id, name=entry.job.name, reason=reason
-            )
+            self._emit(Event.PHOTO_SET_ASIDE, job=entry.job.id, name=entry.job.name, reason=reason)
         self._later.add(entry)
 
     def _start_jobs(self, now: float) -> None:
@@ -336,10 +341,10 @@ class Dispatcher:
             job = replace(job, attempts=job.attempts + 1, isolated=isolated)
         self._starting += 1
 
-        def begun(opened: tuple[int, object]) -> None:
+        def begun(opened: Opened) -> None:
             self._starting -= 1
             entry.job, entry.is_counted = job, False
-            self._send(entry, opened[0])
+            self._send(entry, opened)
 
         def failed(error: Exception) -> None:
             self._starting -= 1
@@ -347,28 +352,25 @@ class Dispatcher:
                 self._isolated = None
             self._met_error(entry, error)
 
-        self._filework.submit(
-            lambda: self.errands.begin(entry, job, must_count=must_count), begun, failed
-        )
+        self._filework.submit(lambda: self.errands.begin(job, must_count=must_count), begun, failed)
 
-    def _send(self, entry: Entry, original: int) -> None:
+    def _send(self, entry: Entry, opened: Opened) -> None:
         worker = self._keeper.worker
-        now = self._clock()
-        assert entry.outlets is not None
         if worker is None or self._is_stopping:  # it died meanwhile
-            os.close(original)
-            entry.close_outlets()
+            os.close(opened.original)
+            opened.outlets.close()
             if entry is self._isolated:
                 self._isolated = None
             entry.is_counted = True
             self._route(entry)
             return
-        self.table.move(entry, State.ACTIVE, now)
+        entry.outlets = opened.outlets
+        self.table.move(entry, State.ACTIVE, self._clock())
         self._in_worker[entry.job.id] = entry
         entry.reason = ""
         work = Work(job=entry.job.id, policy=entry.job.policy)
-        worker.send(work, [original, *entry.outlets.files.values()])
-        os.close(original)
+        worker.send(work, [opened.original, *opened.outlets.files.values()])
+        os.close(opened.original)
 
     # messages ---------------------------------------------------------------------------------
 
@@ -391,9 +393,7 @@ class Dispatcher:
                 entry.facts = message.facts
                 entry.tries = 0
                 for note in message.facts.photo.notes:
-                    self._emit(
-                        Event.PHOTO_NOTE, job=entry.job.id, name=entry.job.name, note=note
-                    )
+                    self._emit(Event.PHOTO_NOTE, job=entry.job.id, name=entry.job.name, note=note)
                 self._route(entry)
             case Refused():
                 self._keeper.worked()
@@ -466,33 +466,45 @@ class Dispatcher:
             entry = self._errands.popleft()
             if entry.verdict is None and self.holds.join(entry):
                 continue
-            task, then = self._errand(entry)
-            self._filework.submit(
-                task, then, lambda error, entry=entry: self._met_error(entry, error)
-            )
+            self._run_errand(entry)
 
-    def _errand(self, entry: Entry) -> tuple[Callable[[], object], Callable[[object], None]]:
-        """The next step on an entry's files, and what follows from it."""
+    def _run_errand(self, entry: Entry) -> None:
+        """The next step on an entry's files."""
+        errands, job = self.errands, entry.job
+        task: Callable[[], object]
+        then: Callable[[Any], None]
         if entry.must_settle:
-            return lambda: self.errands.settle(entry.job), lambda found: self._settled(entry, found)
-        if entry.verdict is not None:
-            verdict = entry.verdict
-            return (
-                lambda: self.errands.fail(entry.job, verdict),
-                lambda place: self._failed(entry, str(place)),
+            task, then = partial(errands.settle, job), partial(self._settled, entry)
+        elif entry.verdict is not None:
+            task = partial(errands.fail, job, entry.verdict)
+            then = partial(self._failed, entry, entry.verdict)
+        elif entry.target is not None:
+            task, then = partial(errands.finish, job, entry.target), partial(self._brought, entry)
+        elif entry.outlets is not None and entry.facts is not None:
+            task = partial(
+                errands.publish, job, entry.outlets, entry.facts, is_unsure=entry.is_unsure
             )
-        return lambda: self.errands.bring_home(entry), lambda place: self._done(entry, str(place))
+            then = partial(self._brought, entry)
+        else:
+            raise ValueError(f"{job.id} has no work on its files")
+        self._filework.submit(task, then, partial(self._met_error, entry))
 
-    def _settled(self, entry: Entry, found: object) -> None:
-        assert isinstance(found, Recovered)
+    def _settled(self, entry: Entry, found: Recovered) -> None:
         entry.must_settle = False
         entry.reason, entry.tries = "", 0
         self._take_up(entry, found)
         self._route(entry)
 
+    def _brought(self, entry: Entry, brought: Brought) -> None:
+        entry.target = brought.target
+        self._say_published(entry)
+        if brought.error is not None:
+            self._met_error(entry, brought.error)
+        else:
+            self._done(entry, brought.place)
+
     def _done(self, entry: Entry, place: str) -> None:
         now = self._clock()
-        self._say_published(entry)
         self.holds.over(entry, worked=True)
         self.table.move(entry, State.DONE, now)
         self._gate.worked()
@@ -506,7 +518,9 @@ class Dispatcher:
             return
         self.table.move(entry, State.PUBLISHED, self._clock())
         facts = entry.facts
-        times = {f"{stage}_ms": value for stage, value in facts.milliseconds.items()} if facts else {}
+        times = (
+            {f"{stage}_ms": value for stage, value in facts.milliseconds.items()} if facts else {}
+        )
         if facts:
             self._sizes.append(sum(file.bytes for file in facts.files))
         self._emit(
@@ -518,10 +532,8 @@ class Dispatcher:
         )
         entry.close_outlets()
 
-    def _failed(self, entry: Entry, place: str) -> None:
+    def _failed(self, entry: Entry, verdict: Verdict, place: str) -> None:
         now = self._clock()
-        verdict = entry.verdict
-        assert verdict is not None
         self.holds.over(entry, worked=False)
         self.table.move(entry, State.FAILED, now)
         self.totals.failed += 1
@@ -540,7 +552,6 @@ class Dispatcher:
     def _met_error(self, entry: Entry, error: Exception) -> None:
         """A step on a job's files has failed: whom does it concern?"""
         entry.is_unsure = True
-        self._say_published(entry)
         verdict = self.errands.verdict_of(error)
         if verdict is not None and entry.verdict is None and entry.target is None:
             if entry.state is State.ACTIVE:
@@ -554,9 +565,11 @@ class Dispatcher:
 
     def _look_whose(self, entry: Entry, error: Exception, needs: int) -> None:
         typical = self.typical_size or needs
+        stage: Stage = "fail" if entry.verdict else "finish" if entry.target else "work"
+        name = entry.target or SetName.of(entry.job.name)
         self._filework.submit(
-            lambda: self.errands.whose_trouble(entry, error, typical),
-            lambda trouble: self._heed_trouble(entry, trouble),
+            partial(self.errands.whose_trouble, name, stage, error, typical),
+            partial(self._heed_trouble, entry),
             lambda unexpected: self._set_aside(entry, str(unexpected)),
         )
 

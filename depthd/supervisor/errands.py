@@ -6,21 +6,20 @@ Brings spool and publisher together, and looks whom a fault concerns. Decides no
 from __future__ import annotations
 
 import os
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
-from depthd import __version__
 from depthd.contract.errors import FaultCode
-from depthd.contract.manifest import Facts, Manifest
+from depthd.contract.manifest import Facts
 from depthd.contract.names import SetName
-from depthd.contract.status import moment
+from depthd.publish.manifests import manifest_maker
 from depthd.publish.places import Place, Places, under_accepted_name
-from depthd.publish.publisher import Claimed, NamesTaken, Publisher
+from depthd.publish.publisher import Claimed, NamesTaken, Outlets, Publisher
 from depthd.spool import NO_PLACE, Job, Spool, Verdict
-from depthd.supervisor.table import Entry
 from depthd.system import files
+
+Stage = Literal["work", "finish", "fail"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,23 @@ class Recovered:
     job: Job
     target: SetName | None = None
     must_settle: bool = False
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What the worker needs for a job: the photo's descriptor, and the result files."""
+
+    original: int
+    outlets: Outlets
+
+
+@dataclass(frozen=True)
+class Brought:
+    """A published job: its set's name, and its original's place or why it is not there yet."""
+
+    target: SetName
+    place: str
+    error: OSError | None = None
 
 
 @dataclass(frozen=True)
@@ -85,11 +101,8 @@ class Errands:
 
     # the way of a photo -----------------------------------------------------------------------
 
-    def begin(self, entry: Entry, job: Job, *, must_count: bool) -> tuple[int, Job]:
+    def begin(self, job: Job, *, must_count: bool) -> Opened:
         """Count the attempt, open the photo and its result files.
-
-        Returns:
-            the descriptor of the photo, and the job.
 
         Raises:
             OriginalUnreadableError: of this photo alone.
@@ -102,28 +115,36 @@ class Errands:
         except PermissionError as error:
             raise OriginalUnreadableError(str(error.strerror)) from error
         try:
-            entry.outlets = self._publisher.open(job.id, job.policy.formats)
+            return Opened(original, self._publisher.open(job.id, job.policy.formats))
         except BaseException:
             os.close(original)
             raise
-        return original, job
 
-    def bring_home(self, entry: Entry) -> str:
-        """Publish what the worker has made, and move the original to done/."""
-        job = entry.job
-        if entry.target is None:
-            assert entry.facts is not None
-            assert entry.outlets is not None
-            publisher = self._publisher
-            publish = publisher.publish_again if entry.is_unsure else publisher.publish
-            facts, clock = entry.facts, time.perf_counter()
-            entry.target = publish(
-                _claimed(job),
-                entry.outlets,
-                facts.files,
-                lambda name: _manifest(job, facts, name, clock),
-            )
-        return self.spool.finish(job, entry.target)
+    def publish(self, job: Job, outlets: Outlets, facts: Facts, *, is_unsure: bool) -> Brought:
+        """Publish what the worker has made, and bring the original home.
+
+        Args:
+            job: whose results.
+            outlets: the files that hold them.
+            facts: what the worker says of them.
+            is_unsure: an earlier try has failed somewhere.
+
+        Raises:
+            FileNotFoundError: the files are gone.
+            NamesTaken, OSError: nothing is published.
+        """
+        publisher, claimed = self._publisher, _claimed(job)
+        publish = publisher.publish_again if is_unsure else publisher.publish
+        make = manifest_maker(claimed, facts, claimed=job.claimed, attempts=job.attempts)
+        target = publish(claimed, outlets, facts.files, make)
+        return self.finish(job, target)
+
+    def finish(self, job: Job, target: SetName) -> Brought:
+        """Move the original of a published job to done/."""
+        try:
+            return Brought(target, self.spool.finish(job, target))
+        except OSError as error:
+            return Brought(target, "", error)
 
     def fail(self, job: Job, verdict: Verdict) -> str:
         """Move the original to failed/, with its reason."""
@@ -150,22 +171,22 @@ class Errands:
             return Verdict(FaultCode.NO_PLACE, str(error))
         return None
 
-    def whose_trouble(self, entry: Entry, error: Exception, typical: int) -> Trouble:
+    def whose_trouble(self, name: SetName, stage: Stage, error: Exception, typical: int) -> Trouble:
         """Look whether everything is concerned by an error, this photo's folder, or it alone.
 
         Args:
-            entry: whose files it was.
+            name: of the set.
+            stage: where it was met.
             error: what the system said.
             typical: bytes of results of an ordinary photo.
         """
-        place = self._place(entry)
+        place = self._place(stage)
         reason = f"{place.root}: {_words(error)}"
         try:
             self.spool.probe()
             place.probe(typical)
         except OSError as general:
             return Trouble("service", f"{place.root}: {_words(general)}")
-        name = entry.target or SetName.of(entry.job.name)
         try:
             under_accepted_name(name, lambda form: _probe_folder(place, form))
         except OSError as local:
@@ -173,12 +194,9 @@ class Errands:
             return Trouble("folder", f"{place.root}/{folder}: {_words(local)}")
         return Trouble("photo", reason)
 
-    def _place(self, entry: Entry) -> Place:
-        if entry.verdict is not None and self._places.failed:
-            return self._places.failed
-        if entry.target is not None and self._places.done:
-            return self._places.done
-        return self._places.outbox
+    def _place(self, stage: Stage) -> Place:
+        by_stage = {"fail": self._places.failed, "finish": self._places.done}
+        return by_stage.get(stage) or self._places.outbox
 
     def probe(self, typical: int) -> None:
         """Raises OSError while any of the folders as a whole cannot be written."""
@@ -198,20 +216,6 @@ def _probe_folder(place: Place, name: SetName) -> None:
 
 def _claimed(job: Job) -> Claimed:
     return Claimed(job.id, job.name, job.stamp)
-
-
-def _manifest(job: Job, facts: Facts, name: SetName, clock: float) -> bytes:
-    return Manifest.of(
-        facts,
-        depthd=__version__,
-        job=job.id,
-        attempts=job.attempts,
-        name=job.name,
-        target=name.base,
-        claimed=moment(job.claimed),
-        published=moment(time.time()),
-        milliseconds={"sync": round((time.perf_counter() - clock) * 1000, 3)},
-    ).to_bytes()
 
 
 def _words(error: BaseException) -> str:

@@ -177,7 +177,8 @@ class Keeper:
 
     def exchange(self, now: float) -> None:
         """Let the one that is ready take over; the other has nothing in its hands."""
-        assert self._next is not None
+        if self._next is None:
+            return
         if self._current is not None:
             self._current.worker.hang_up()
             self._dying.append((self._current.worker, now + _LAST_GASP))

@@ -19,6 +19,7 @@ from depthd.config import Config
 from depthd.contract import status
 from depthd.contract.errors import ConfigurationError, DepthdError, ExitCode, OutputError
 from depthd.contract.events import Event
+from depthd.contract.names import printable
 from depthd.contract.status import StatusFile, StatusState
 from depthd.intake import Candidate, Intake
 from depthd.spool import Immovable, Vanished
@@ -76,7 +77,7 @@ def run(config: Config, *, reload: Callable[[], Config], once: bool = False) -> 
             service.close()
 
 
-def start_worker(config: Config, is_busy: bool) -> WorkerProcess:  # noqa: FBT001
+def start_worker(config: Config, is_busy: bool) -> WorkerProcess:
     return WorkerProcess(config, is_busy=is_busy)
 
 
@@ -183,7 +184,7 @@ class Service:
             self._upgrade(now)
         wishes += [self._intake.work(now), self._tick(now)]
         if self._next_parts is not None and not self._dispatcher.is_working:
-            self._exchange_parts()
+            self._exchange_parts(self._next_parts)
         if self._keeper.wants_exchange and not self._dispatcher.is_working:
             self._keeper.exchange(now)
         self._claim()
@@ -241,9 +242,7 @@ class Service:
         """The end of a single run: what is done, what failed, what had to stay."""
         left = [(entry.job.name, entry.reason) for entry in self._dispatcher.aside()]
         left += self._intake.remaining()
-        words = "".join(
-            f"\n  {status.printable(name)}: {status.printable(reason)}" for name, reason in left[:20]
-        )
+        words = "".join(f"\n  {printable(name)}: {printable(reason)}" for name, reason in left[:20])
         if left:
             words = f"{len(left)} photos stay where they are:{words}"
         is_bad = bool(left or self._dispatcher.totals.failed)
@@ -320,10 +319,9 @@ class Service:
         if changes.worker or fallback or self._weights.has_changed():
             self._keeper.renew(config, now)
 
-    def _exchange_parts(self) -> None:
+    def _exchange_parts(self, parts: Parts) -> None:
         """What was at work is home: go on in the new folders."""
-        assert self._next_parts is not None
-        former, self._parts = self._parts, self._next_parts
+        former, self._parts = self._parts, parts
         self._next_parts = None
         self._dispatcher.move_to(self._parts.errands)
         former.spool.close()

@@ -98,7 +98,9 @@ def in_words(now: Status) -> str:
 
 
 def _model(ready: Ready | None) -> status.Model | None:
-    return ready and status.Model(
+    if ready is None:
+        return None
+    return status.Model(
         name=ready.model,
         sha256=ready.sha256,
         fallback=ready.fallback,

@@ -18,7 +18,7 @@ from typing import Protocol
 
 from depthd import __version__
 from depthd.channel.line import Closed, Line
-from depthd.channel.messages import FromWorker, ProtocolError, Setup, Work, decode, encode
+from depthd.channel.messages import FromWorker, Setup, Work, decode, encode
 from depthd.config import Config
 
 
