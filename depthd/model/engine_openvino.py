@@ -59,8 +59,13 @@ class OpenVinoEngine:
         self.streams = 0
         self.most_streams = min(threads, _MOST_STREAMS)
         self._core = core
-        self._network = network
-        self._weights = os.path.realpath(network.with_suffix(".bin"))
+        self._path = network
+        try:
+            # Kept, so that another arrangement needs no file: the worker may open none by then.
+            self._network = core.read_model(network)
+        except RuntimeError as error:
+            raise self._refused(error) from error
+        self._mapped = _mappings(os.path.realpath(network.with_suffix(".bin")))
         self._seen: set[tuple[int, ...]] = set()
         self._free: SimpleQueue[openvino.InferRequest]
         self.arrange(self.most_streams if is_busy else 1)
@@ -88,13 +93,10 @@ class OpenVinoEngine:
                 request.wait()
                 free.put(request)
         except RuntimeError as error:
-            raise UnavailableError(
-                f"OpenVINO cannot load {self._network}: {str(error).splitlines()[-1]}",
-                "delete its folder, or set model.engine: torch",
-            ) from error
+            raise self._refused(error) from error
         self._free, self.streams = free, streams
         self._seen.clear()
-        _leave_memory(self._weights)
+        _leave_memory(self._mapped)
 
     def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         request = self._free.get()
@@ -105,11 +107,29 @@ class OpenVinoEngine:
             self._free.put(request)
         if batch.shape not in self._seen:
             self._seen.add(batch.shape)
-            _leave_memory(self._weights)
+            _leave_memory(self._mapped)
         return depth
 
+    def _refused(self, error: RuntimeError) -> UnavailableError:
+        return UnavailableError(
+            f"OpenVINO cannot load {self._path}: {str(error).splitlines()[-1]}",
+            "delete its folder, or set model.engine: torch",
+        )
 
-def _leave_memory(file: str) -> None:
+
+def _mappings(file: str) -> list[tuple[int, int]]:
+    """Where a file is mapped: addresses and sizes; none where the system does not say."""
+    found = []
+    with suppress(OSError), open("/proc/self/maps", encoding="utf-8", errors="replace") as maps:
+        for line in maps:
+            place, rights, *_ = line.split(" ", 2)
+            if line.rstrip("\n").endswith(file) and "w" not in rights:
+                start, end = (int(address, 16) for address in place.split("-"))
+                found.append((start, end - start))
+    return found
+
+
+def _leave_memory(mapped: list[tuple[int, int]]) -> None:
     """Give back what compiling has left, and unmap the pages of the network's file.
 
     OpenVINO has its own copy in another layout, but maps the file for good and reads all of it
@@ -119,12 +139,8 @@ def _leave_memory(file: str) -> None:
     if trim := getattr(libc, "malloc_trim", None):  # not every C library has it
         trim(0)
     libc.madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
-    with suppress(OSError), open("/proc/self/maps", encoding="utf-8", errors="replace") as maps:
-        for line in maps:
-            place, rights, *_ = line.split(" ", 2)
-            if line.rstrip("\n").endswith(file) and "w" not in rights:
-                start, end = (int(address, 16) for address in place.split("-"))
-                libc.madvise(start, end - start, _MADV_DONTNEED)
+    for start, size in mapped:
+        libc.madvise(start, size, _MADV_DONTNEED)
 
 
 def _precisions(core: openvino.Core) -> set[str]:
