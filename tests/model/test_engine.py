@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -82,14 +83,26 @@ def test_streams_side_by_side_give_the_same_bits(
 
 
 @pytest.mark.skipif(CPUS < 2, reason="one processor has one stream")
-def test_an_arrangement_that_cannot_be_had_changes_nothing(
-    prepared_state: Path, random_weights: Path
-) -> None:
+def test_another_arrangement_needs_no_file(prepared_state: Path, random_weights: Path) -> None:
     engine = opened(prepared_state, random_weights)
     expected = engine.infer(noise(64, 64))
-    (network,) = (prepared_state / "models").glob("*/model.xml")
-    network.rename(network.with_suffix(".away"))
-    with pytest.raises(UnavailableError):
+    shutil.rmtree(prepared_state / "models")
+    engine.arrange(2)
+    assert np.array_equal(engine.infer(noise(64, 64)), expected)
+
+
+@pytest.mark.skipif(CPUS < 2, reason="one processor has one stream")
+def test_an_arrangement_that_cannot_be_had_changes_nothing(
+    prepared_state: Path, random_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class NoMemory:
+        def compile_model(self, *arguments: object) -> None:
+            raise RuntimeError("out of memory")
+
+    engine = opened(prepared_state, random_weights)
+    expected = engine.infer(noise(64, 64))
+    monkeypatch.setattr(engine, "_core", NoMemory())
+    with pytest.raises(UnavailableError, match=r"cannot load .*: out of memory"):
         engine.arrange(2)
     assert engine.streams == 1
     assert np.array_equal(engine.infer(noise(64, 64)), expected)
