@@ -77,6 +77,11 @@ def test_the_configuration_that_is_made_once_is_empty(tmp_path: Path) -> None:
     assert load(file, {}, [], None).config == Config()
 
 
+def test_the_worker_may_shut_itself_in() -> None:
+    last = settings(UNIT)["SystemCallFilter"][-1]
+    assert set(last.split()) == {"seccomp", "landlock_create_ruleset", "landlock_restrict_self"}
+
+
 @pytest.mark.parametrize("file", [UNIT, *DROP_INS], ids=lambda path: path.name)
 def test_nothing_is_set_that_breaks_torch(file: Path) -> None:
     assert "MemoryDenyWriteExecute" not in settings(file, commented=True)
