@@ -19,9 +19,9 @@ _ALLOW, ERRNO = 0x7FFF0000, 0x00050000  # what a filter answers
 # Calls that may be made whatever their arguments, each with its numbers on x86-64 and arm64.
 FREE = """
 read 0 63, write 1 64, readv 19 65, writev 20 66, pread64 17 67, pwrite64 18 68, lseek 8 62,
-fstat 5 80, fstatfs 138 44, fsync 74 82, fdatasync 75 83, sync_file_range 277 84, ftruncate 77 46,
-fallocate 285 47, fadvise64 221 223, dup 32 23, close 3 57,
-sendto 44 206, sendmsg 46 211, recvfrom 45 207, recvmsg 47 212, shutdown 48 210,
+fstat 5 80, fstatfs 138 44, fsync 74 82, fdatasync 75 83,
+sync_file_range 277 84, ftruncate 77 46, fallocate 285 47, fadvise64 221 223, dup 32 23,
+close 3 57, sendto 44 206, sendmsg 46 211, recvfrom 45 207, recvmsg 47 212, shutdown 48 210,
 poll 7 -, ppoll 271 73, select 23 -, pselect6 270 72,
 epoll_create1 291 20, epoll_ctl 233 21, epoll_wait 232 -, epoll_pwait 281 22,
 

@@ -202,6 +202,7 @@ def allowed(channel: socket.socket, reader: int, writer: int) -> dict[str, Calla
 
     return {
         "read, write and sync": read_and_write,
+        "room on the disk": lambda: os.fstatvfs(writer),
         "receive a descriptor": receive_descriptor,
         "wait for a descriptor": wait,
         "a time-out": unblock,

@@ -22,6 +22,7 @@ needs_landlock = pytest.mark.skipif(not OFFERED.landlock, reason=str(OFFERED))
 
 GOES_ON = {
     "read, write and sync",
+    "room on the disk",
     "receive a descriptor",
     "wait for a descriptor",
     "a time-out",
