@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from depthd import __version__
 from depthd.config import Config
 from depthd.contract import status
-from depthd.contract.errors import ConfigurationError, DepthdError, ExitCode, OutputError
+from depthd.contract.errors import DepthdError, ExitCode, OutputError
 from depthd.contract.events import Event
 from depthd.contract.names import printable
 from depthd.contract.status import StatusFile, StatusState
@@ -130,6 +130,7 @@ class Service:
         self._watched: set[int] = set()
         self._weights = WeightsFile(config.folder("state"))
         self._installation = Installation()
+        self._must_reload_again = False
         self._is_probing = False
         self._is_looking_at_disk = False
         self._disk_trouble = ""
@@ -212,7 +213,7 @@ class Service:
         self._keeper.abandon()
         self._filework.stop()
         self._write_status("stopped")
-        self._emit(Event.SERVICE_STOPPED, done=self._dispatcher.totals.done)
+        self._emit(Event.SERVICE_STOPPED, done=self._dispatcher.home.totals.done)
         self._selector.close()
         self._notifier.close()
         self._parts.spool.close()
@@ -240,12 +241,13 @@ class Service:
 
     def _account(self) -> Result:
         """The end of a single run: what is done, what failed, what had to stay."""
-        left = [(entry.job.name, entry.reason) for entry in self._dispatcher.aside()]
+        table = self._dispatcher.home.table
+        left = [(entry.job.name, entry.reason) for entry in table]
         left += self._intake.remaining()
         words = "".join(f"\n  {printable(name)}: {printable(reason)}" for name, reason in left[:20])
         if left:
             words = f"{len(left)} photos stay where they are:{words}"
-        is_bad = bool(left or self._dispatcher.totals.failed)
+        is_bad = bool(left or self._dispatcher.home.totals.failed)
         return Result(ExitCode.FAILURE if is_bad else ExitCode.OK, words)
 
     # signals ---------------------------------------------------------------------------------
@@ -274,6 +276,9 @@ class Service:
 
     def _heed_reload(self, now: float) -> None:
         """SIGHUP: reopen the log, look at the inbox, take up what has changed."""
+        if self._next_parts is not None:  # once the folders of the last one are in use
+            self._must_reload_again = True
+            return
         self._notifier.tell(RELOADING="1")
         self._logs.reopen()
         self._intake.rescan()
@@ -297,10 +302,8 @@ class Service:
         Raises:
             DepthdError: the new ones would not do.
         """
-        if self._next_parts is not None:
-            raise ConfigurationError("the folders of an earlier reload are not in use yet")
         self._next_parts = Parts.build(config, self._parts)
-        self._dispatcher.pause_claims = True
+        self._dispatcher.may_claim = False
 
     def _take_up(self, config: Config, changes: Changes, now: float) -> None:
         """Restart only what the new settings concern."""
@@ -325,6 +328,9 @@ class Service:
         self._next_parts = None
         self._dispatcher.move_to(self._parts.errands)
         former.spool.close()
+        if self._must_reload_again:
+            self._must_reload_again = False
+            self._heed_reload(self._clock())
 
     # photos ----------------------------------------------------------------------------------
 
@@ -336,7 +342,7 @@ class Service:
             return
         claimed = 0
         while claimed < _CLAIMS_A_TURN and (room := self._dispatcher.room) > 0:
-            candidates = self._intake.take(room, self._dispatcher.holds.folders)
+            candidates = self._intake.take(room, self._dispatcher.home.held_folders())
             self._dispatcher.others_wait = bool(candidates)
             if not candidates:
                 return
@@ -377,7 +383,7 @@ class Service:
         if now < self._gate.next_probe:
             return self._gate.next_probe
         self._is_probing = True
-        errands, typical = self._parts.errands, self._dispatcher.typical_size
+        errands, typical = self._parts.errands, self._dispatcher.home.typical_size
 
         def succeeded(_: object) -> None:
             self._is_probing = False

@@ -44,8 +44,9 @@ class Moment:
 
 def report(moment: Moment, dispatcher: Dispatcher, keeper: Keeper) -> Status:
     """The whole status."""
-    aside = dispatcher.aside()
-    oldest = min((entry.job.claimed for entry in dispatcher.table), default=None)
+    home = dispatcher.home
+    aside = [entry for entry in home.table if entry.reason]
+    oldest = min((entry.job.claimed for entry in home.table), default=None)
     return Status(
         version=__version__,
         pid=os.getpid(),
@@ -55,7 +56,7 @@ def report(moment: Moment, dispatcher: Dispatcher, keeper: Keeper) -> Status:
         updated=moment.now,
         queue=status.Queue(
             waiting=moment.waiting,
-            in_work=len(dispatcher.table),
+            in_work=len(home.table),
             oldest=None if oldest is None else status.moment(oldest),
             aside=len(aside),
         ),
@@ -65,11 +66,11 @@ def report(moment: Moment, dispatcher: Dispatcher, keeper: Keeper) -> Status:
         ),
         held_folders={
             printable(folder) or ".": printable(reason)
-            for folder, reason in islice(dispatcher.holds.reasons().items(), _SHOWN)
+            for folder, reason in islice(home.holds.reasons().items(), _SHOWN)
         },
-        done=dispatcher.totals.done,
-        failed=dispatcher.totals.failed,
-        rates=status.rates(dispatcher.finished_at, moment.clock),
+        done=home.totals.done,
+        failed=home.totals.failed,
+        rates=status.rates(home.finished_at, moment.clock),
         worker=status.Worker(
             pid=keeper.pid,
             ready=keeper.ready is not None,
@@ -78,7 +79,7 @@ def report(moment: Moment, dispatcher: Dispatcher, keeper: Keeper) -> Status:
             cage=keeper.ready.cage if keeper.ready else "",
         ),
         model=_model(keeper.ready),
-        last_failures=tuple(dispatcher.failures),
+        last_failures=tuple(home.failures),
     )
 
 

@@ -31,6 +31,9 @@ class Signals:
         signal.set_wakeup_fd(-1)
         for number in _HANDLED:
             signal.signal(number, signal.SIG_IGN)
+        self.close()
+
+    def close(self) -> None:
         self.reader.close()
         self._writer.close()
 

@@ -6,11 +6,9 @@ files, no worker and no clock of its own: times are seconds of the loop's clock.
 
 from __future__ import annotations
 
-import heapq
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from itertools import count
+from dataclasses import dataclass, field, replace
 
 from depthd.contract.manifest import Facts
 from depthd.contract.names import SetName
@@ -33,8 +31,8 @@ class Entry:
         state: of the contract.
         since: when it came into this state.
         reason: why it waits; empty while nothing is wrong.
-        next_try: not before.
-        tries: how often the present step has failed in a row.
+        told: the last reason that the log was told.
+        tries: how often it was set aside.
         deadline: of the work at hand.
         must_settle: an earlier try may have published it.
         is_counted: the attempt that comes next is on the disk already.
@@ -51,7 +49,7 @@ class Entry:
     state: State
     since: float
     reason: str = ""
-    next_try: float = 0.0
+    told: str = ""
     tries: int = 0
     deadline: float = NEVER
     must_settle: bool = False
@@ -73,6 +71,16 @@ class Entry:
     def must_run(self) -> bool:
         """Whether the worker has to see it next, not the disk."""
         return not (self.must_settle or self.verdict or self.target or self.facts)
+
+    @property
+    def account(self) -> tuple[str, int]:
+        """Whose photo it is when turns are shared: folder at the top of the inbox, and owner."""
+        top, slash, _ = self.job.name.partition("/")
+        return top if slash else "", self.job.owner
+
+    def uncount(self) -> None:
+        """The attempt came to nothing for a reason that is not the photo's."""
+        self.job = replace(self.job, attempts=max(0, self.job.attempts - 1))
 
     def close_outlets(self) -> None:
         if self.outlets is not None:
@@ -107,6 +115,12 @@ class Table:
         self._states[entry.state] += 1
         return entry
 
+    def take_back(self, entry: Entry, now: float) -> None:
+        """Active no more, without results: it must be run again, or fails."""
+        self.move(entry, State.CLAIMED, now)
+        entry.close_outlets()
+        entry.facts = None
+
     def move(self, entry: Entry, state: State, now: float) -> None:
         """Bring a job into a state; those that are over leave the table.
 
@@ -122,31 +136,3 @@ class Table:
             del self._entries[entry.job.id]
         else:
             self._states[state] += 1
-
-
-class Later:
-    """Entries by the time at which they want another try."""
-
-    def __init__(self) -> None:
-        self._heap: list[tuple[float, int, Entry]] = []
-        self._number = count()
-
-    def __len__(self) -> int:
-        return len(self._heap)
-
-    def __iter__(self) -> Iterator[Entry]:
-        return (entry for _, _, entry in self._heap)
-
-    def add(self, entry: Entry) -> None:
-        heapq.heappush(self._heap, (entry.next_try, next(self._number), entry))
-
-    @property
-    def next_time(self) -> float:
-        return self._heap[0][0] if self._heap else NEVER
-
-    def pop_due(self, now: float, most: int) -> list[Entry]:
-        """At most so many of those whose time has come."""
-        due: list[Entry] = []
-        while self._heap and len(due) < most and self._heap[0][0] <= now:
-            due.append(heapq.heappop(self._heap)[2])
-        return due

@@ -11,15 +11,19 @@ import threading
 
 from depthd.contract.formats import Format
 
-_SHARE = 4  # a photo may take one part in so many of the room: large ones cannot fill the disk
+# A photo whose results are larger may take one part in so many of the room: such photos cannot
+# fill the disk, and the others go on.
+_ORDINARY = 64_000_000  # bytes; 12 megapixels with the default formats
+_SHARE = 4
 
 
 class NoRoom(Exception):
     """A photo's results would take more than their share of the disk."""
 
     def __init__(self, needs: int, free: int) -> None:
+        limit = "a quarter of " if needs > _ORDINARY else ""
         super().__init__(
-            f"its results take {needs / 1e6:.1f} MB, more than a quarter of the "
+            f"its results take {needs / 1e6:.1f} MB, more than {limit}the "
             f"{max(0, free) / 1e6:.1f} MB that are left above disk.min_free"
         )
         self.needs = needs
@@ -47,7 +51,7 @@ class Room:
         with self._lock:
             taken = sum(self._promised.values())
             free = disk.f_bavail * disk.f_frsize - self._min_free - taken
-            if needs * _SHARE > free:
+            if needs * (_SHARE if needs > _ORDINARY else 1) > free:
                 raise NoRoom(needs, free)
             self._promised[job] = needs
 

@@ -1,0 +1,277 @@
+"""The loop itself: reloads that serve on, another version, a second daemon. Workers are played."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import pytest
+from stage import PlayedWorker
+
+from depthd.channel.messages import Hello
+from depthd.config import Config
+from depthd.contract.errors import ConfigurationError, ExitCode, TemporaryError
+from depthd.contract.names import SetName
+from depthd.supervisor import changes
+from depthd.supervisor.loop import Service
+from depthd.supervisor.parts import Parts
+from depthd.supervisor.signals import Signals
+from depthd.system import files
+
+_DEADLINE = 10.0
+_SHARED_MEMORY = Path("/dev/shm")
+
+
+class Played:
+    """A service whose workers are played, turned by hand."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.settings: dict[str, Any] = {
+            "root": root,
+            "intake": {"settle": "0s"},
+            "log": {"level": "info"},
+            "disk": {"min_free": "0B"},
+        }
+        self.problem = ""
+        self.workers: list[PlayedWorker] = []
+        self.signals = Signals()
+        self.service = Service(
+            Parts.build(self.config()),
+            self.reload,
+            self.signals,
+            once=False,
+            start=self.start_worker,
+            file_threads=0,
+        )
+        self.service._intake.start()
+        self.service._dispatcher.recover()
+        self.turn_until(lambda: bool(self.workers))
+        self.workers[-1].become_ready()
+        self.turn_until(lambda: "service.ready" in self.events())
+
+    def config(self) -> Config:
+        return Config.model_validate(self.settings)
+
+    def reload(self) -> Config:
+        if self.problem:
+            raise ConfigurationError(self.problem)
+        return self.config()
+
+    def start_worker(self, config: Config, _is_busy: bool) -> PlayedWorker:
+        self.workers.append(PlayedWorker(config))
+        return self.workers[-1]
+
+    def hang_up(self, **settings: Any) -> None:
+        """SIGHUP, with sections of the file changed."""
+        self.settings |= settings
+        self.signals.pending.append(signal.SIGHUP)
+        self.service._heed_signals()
+
+    def turn_until(self, is_so: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + _DEADLINE
+        while not is_so():
+            assert time.monotonic() < deadline, self.events()
+            self.service.turn()
+            self.service._selector.select(0.01)
+            self.signals.drain()
+
+    def drop(self, name: str) -> None:
+        path = self.root / "inbox" / name
+        path.with_name(f".{name}").write_bytes(b"photo")
+        path.with_name(f".{name}").rename(path)
+
+    def serve(self, name: str) -> None:
+        """One photo through the worker that serves."""
+        self.drop(name)
+        self.turn_until(lambda: any(worker.given for worker in self.workers))
+        for worker in self.workers:
+            for job in list(worker.given):
+                worker.render(job)
+        self.turn_until(lambda: self.is_done(name))
+
+    def is_done(self, name: str) -> bool:
+        return any(entry["event"] == "photo.done" and entry["name"] == name for entry in self.log())
+
+    def log(self) -> list[dict[str, Any]]:
+        lines = (self.root / "log/depthd.jsonl").read_bytes().splitlines()
+        return [json.loads(line) for line in lines]
+
+    def events(self) -> list[str]:
+        return [entry["event"] for entry in self.log()]
+
+    def last(self, event: str) -> dict[str, Any]:
+        return [entry for entry in self.log() if entry["event"] == event][-1]
+
+
+@pytest.fixture
+def played(tmp_path: Path) -> Iterator[Played]:
+    played = Played(tmp_path)
+    yield played
+    for worker in played.workers:
+        worker.die()
+    played.service.close()
+    played.signals.close()
+
+
+@pytest.fixture
+def other_disk(tmp_path: Path) -> Iterator[Path]:
+    if (
+        not os.access(_SHARED_MEMORY, os.W_OK)
+        or _SHARED_MEMORY.stat().st_dev == tmp_path.stat().st_dev
+    ):
+        pytest.skip(f"needs a second file system at {_SHARED_MEMORY}")
+    folder = Path(mkdtemp(prefix="depthd-test-", dir=_SHARED_MEMORY))
+    yield folder
+    shutil.rmtree(folder)
+
+
+# reload --------------------------------------------------------------------------------------
+
+
+def test_folders_that_cannot_serve_leave_the_old_ones(played: Played, other_disk: Path) -> None:
+    played.hang_up(paths={"work": other_disk / "work"})
+    assert "another file system" in played.last("service.reload_refused")["reason"]
+    played.serve("a.jpg")
+    assert (played.root / "done/a.jpg").exists()
+    assert len(played.workers) == 1
+
+
+def test_a_file_that_is_wrong_leaves_the_old_settings(played: Played) -> None:
+    played.problem = "1 problem in the configuration"
+    played.hang_up()
+    assert played.last("service.reload_refused")["reason"] == played.problem
+    played.serve("a.jpg")
+
+
+def test_a_reload_restarts_nothing_that_it_does_not_concern(played: Played) -> None:
+    played.serve("a.jpg")
+    played.hang_up(log={"level": "debug"}, worker={"timeout": "10s"})
+    played.serve("b.jpg")
+    assert played.last("service.reloaded")["changed"] == ["worker", "log"]
+    assert len(played.workers) == 1
+    assert played.service._dispatcher.home.totals.done == 2
+
+
+def test_a_folders_new_policy_needs_no_new_worker(played: Played) -> None:
+    played.hang_up(output={"formats": ["npy"]})
+    played.drop("a.jpg")
+    worker = played.workers[-1]
+    played.turn_until(lambda: bool(worker.given))
+    ((_, descriptors),) = worker.given.items()
+    assert len(descriptors) == 2  # the photo and one file
+    assert len(played.workers) == 1
+
+
+def test_another_model_is_taken_up_when_it_is_ready(played: Played) -> None:
+    played.hang_up(model={"name": "builtin"})
+    played.turn_until(lambda: len(played.workers) == 2)
+    played.serve("a.jpg")
+    assert played.workers[0].is_hung_up is False
+    played.workers[1].become_ready()
+    played.turn_until(lambda: played.workers[0].is_hung_up)
+    played.serve("b.jpg")
+    assert played.service._dispatcher.home.totals.done == 2
+
+
+def test_another_outbox_gets_the_photos_after_those_at_hand(played: Played, tmp_path: Path) -> None:
+    played.drop("a.jpg")
+    worker = played.workers[-1]
+    played.turn_until(lambda: bool(worker.given))
+    played.hang_up(paths={"outbox": tmp_path / "elsewhere"})
+    played.drop("b.jpg")
+    played.hang_up(log={"level": "debug"})  # meanwhile: heeded afterwards, not dropped
+    for job in list(worker.given):
+        worker.render(job)
+    played.turn_until(lambda: played.is_done("a.jpg"))
+    assert (tmp_path / "outbox/a.jpg.json").exists()
+    played.turn_until(lambda: bool(worker.given))
+    for job in list(worker.given):
+        worker.render(job)
+    played.turn_until(lambda: played.is_done("b.jpg"))
+    assert (tmp_path / "elsewhere/b.jpg.json").exists()
+    assert played.last("service.reloaded")["changed"] == ["log"]
+    assert not [name for name in os.listdir(tmp_path / "work") if not name.startswith(".")]
+
+
+def test_folders_inside_each_other_in_fact_are_refused(played: Played, tmp_path: Path) -> None:
+    (tmp_path / "door").symlink_to(tmp_path / "inbox")
+    played.hang_up(paths={"outbox": tmp_path / "door/results"})
+    assert "inbox" in played.last("service.reload_refused")["reason"]
+    played.serve("a.jpg")
+
+
+def test_weights_that_were_replaced_are_taken_up(played: Played) -> None:
+    (played.root / "weights").write_bytes(b"better ones")
+    played.hang_up()
+    played.turn_until(lambda: len(played.workers) == 2)
+
+
+# versions, ownership -------------------------------------------------------------------------
+
+
+def test_a_worker_of_another_version_makes_the_service_begin_anew(played: Played) -> None:
+    played.workers[-1].die()
+    played.turn_until(lambda: len(played.workers) == 2)
+    played.workers[-1].said = [Hello(version="99")]
+    played.turn_until(lambda: "service.upgraded" in played.events())
+    played.turn_until(lambda: played.service._result(time.monotonic()) is not None)
+    result = played.service._result(time.monotonic())
+    assert result is not None
+    assert result.begin_anew
+    assert result.exit_code == ExitCode.OK
+
+
+def test_another_version_on_the_disk_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "__init__.py"
+    package.write_text('__version__ = "0.1.0"\n')
+    monkeypatch.setattr(changes.depthd, "__file__", str(package))
+    monkeypatch.setattr(changes.depthd, "__version__", "0.1.0")
+    installation = changes.Installation()
+    assert not installation.has_changed()
+    package.write_text('__version__ = "0.1.0"\n# touched\n')
+    assert not installation.has_changed()
+    package.write_text('__version__ = "0.2.0"\n')
+    assert installation.has_changed()
+
+
+def test_a_second_daemon_on_one_work_folder_may_try_again_later(played: Played) -> None:
+    with pytest.raises(TemporaryError, match="another depthd works") as caught:
+        Parts.build(played.config())
+    assert caught.value.exit_code == ExitCode.TEMPORARY
+
+
+# status --------------------------------------------------------------------------------------
+
+
+def test_what_waits_for_another_time_stands_in_the_status(
+    played: Played, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = files.link_noreplace
+
+    def failing(source: str, target: str, source_dir: int, target_dir: int) -> None:
+        if target.startswith(SetName.of("bad.jpg").base):
+            raise OSError(5, "Input/output error")
+        link(source, target, source_dir, target_dir)
+
+    monkeypatch.setattr(files, "link_noreplace", failing)
+    played.drop("bad.jpg")
+    worker = played.workers[-1]
+    played.turn_until(lambda: bool(worker.given))
+    worker.render(next(iter(worker.given)))
+    played.turn_until(lambda: "photo.set_aside" in played.events())
+    played.service._write_status()
+    status = json.loads((played.root / "state/status.json").read_bytes())
+    assert status["state"] == "running"
+    assert status["queue"]["aside"] == 1
+    assert status["aside"][0]["name"] == "bad.jpg"
+    assert "Input/output error" in status["aside"][0]["reason"]
