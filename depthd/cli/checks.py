@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import secrets
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,7 +18,7 @@ from depthd.cli.trial import Trial
 from depthd.config import Config
 from depthd.config.declaration import Paths
 from depthd.contract.errors import DepthdError
-from depthd.intake.watch import Notes, Watcher
+from depthd.intake.probe import probe
 from depthd.model.weights import find_weights
 from depthd.system import files
 
@@ -109,37 +107,13 @@ def _events(config: Config) -> Finding:
         return Finding("events", "ok", f"not used: polling every {config.intake.poll_interval:g} s")
     if not inbox.is_dir():
         return Finding("events", "ok", "not tried, the inbox is not there yet")
-    problem = _probe(inbox.resolve())
+    problem = probe(inbox, _EVENT_DEADLINE)
     if not problem:
         return Finding("events", "ok", "the inbox reports new files by itself")
     if choice == "native":
         return Finding("events", "FAILED", f"{problem}; set intake.watch: auto")
     polling = f"polling every {config.intake.poll_interval:g} s instead"
     return Finding("events", "warning", f"{problem}; {polling}")
-
-
-def _probe(inbox: Path) -> str:
-    """Write a file that every depthd ignores; empty when it was reported."""
-    heard = threading.Event()
-    notes = Notes(heard.set)
-    probe = inbox / f"{_HIDDEN}{secrets.token_hex(4)}"
-    try:
-        watcher = Watcher(str(inbox), recursive=False, notes=notes)
-    except OSError as error:
-        return f"the inbox cannot be watched: {error.strerror or error}"
-    try:
-        probe.touch()
-        while heard.wait(_EVENT_DEADLINE):
-            heard.clear()
-            if any(note.name == probe.name for note in notes):
-                return ""
-    except OSError as error:
-        return f"the inbox cannot be written: {error.strerror}"
-    finally:
-        with suppress(OSError):
-            probe.unlink()
-        watcher.stop()
-    return "a new file was not reported"
 
 
 def _weights(config: Config) -> Finding:

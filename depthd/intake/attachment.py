@@ -1,29 +1,28 @@
 """The tie to the inbox: is it there, is it the same one, do native events work?
 
 Knows the folder and the watcher, nothing of photos. Nothing is trusted for long: the folder is
-opened and its identity compared again and again, the watcher's threads are counted, and with
-`watch: auto` events have to prove themselves with a file of our own.
+opened and its identity compared again and again, the watcher's thread is looked after, and with
+`watch: auto` events have to prove themselves.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
-import platform
 from collections import deque
+from collections.abc import Callable
 
 from depthd.config import Config
 from depthd.contract.events import Event
 from depthd.intake.mounts import shared_type
-from depthd.intake.watch import Notes, Watcher
+from depthd.intake.watch import Watcher
 from depthd.supervisor.logs import Emit
 from depthd.system import files
-
-_PROBE_PREFIX = ".depthd-probe-"
+from depthd.system.nesting import nested
 
 _CHECK_EVERY = 1.0  # seconds between two looks at folder and watcher
 _CHECK_AT_MOST = 5.0  # the same while the inbox is away, at last
 _PROBE_PATIENCE = 2.0  # seconds until a probe that is not reported means: no events here
+_ELSEWHERE = ("work", "outbox", "done", "failed", "log", "state")  # what may not lie in the inbox
 _RETRY_AFTER = 60.0  # seconds until native events are tried again, doubled each time
 _RETRY_AT_MOST = 3600.0
 _DEATHS = 3  # of the watcher within `_RETRY_AFTER`; then it is left alone for a while
@@ -39,26 +38,32 @@ class Attachment:
         is_native: events are believed to report everything; polling is needed otherwise.
         next_check: when `check` is wanted.
         losses: how often the inbox was lost or became another folder.
+        watcher: native events, while there are any.
     """
 
-    def __init__(self, config: Config, notes: Notes, emit: Emit) -> None:
+    def __init__(
+        self,
+        config: Config,
+        wake: Callable[[], None],
+        is_photo: Callable[[str], bool],
+        emit: Emit,
+    ) -> None:
         self._inbox = config.folder("inbox")
-        self._recursive = config.intake.recursive
+        self._others = {f"paths.{name}": config.folder(name) for name in _ELSEWHERE}
         self._choice = config.intake.watch
-        self._notes = notes
+        self._wake = wake
+        self._is_photo = is_photo
         self._emit = emit
         self._identity: Identity | None = None
         self._is_lost = False  # and said so
         self._absences = 0
-        self._watcher: Watcher | None = None
-        self._is_distrusted = False
+        self.watcher: Watcher | None = None
         self._retry_at = float("inf")
         self._retry_pause = _RETRY_AFTER
         self._deaths: deque[float] = deque(maxlen=_DEATHS)
-        self._probe_name = _probe_name(config)
-        self._probe = ""  # while one is under way
-        self._probe_deadline = float("inf")
+        self._probe_deadline = float("inf")  # of the one that is under way
         self._said = ""
+        self._has_said_blind = False
         self.next_check = 0.0
         self.losses = 0
 
@@ -68,7 +73,12 @@ class Attachment:
 
     @property
     def is_native(self) -> bool:
-        return self._watcher is not None and not self._probe
+        return self.watcher is not None and self._probe_deadline == float("inf")
+
+    @property
+    def device(self) -> int:
+        """File system of the inbox; -1 while it is not there."""
+        return self._identity[0] if self._identity else -1
 
     def check(self, now: float) -> bool:
         """Look at folder and watcher; returns whether the inbox must be scanned anew."""
@@ -77,22 +87,29 @@ class Attachment:
         if identity is None:
             return False
         if identity != self._identity:
-            if self._identity is not None:
-                self.lose("another folder has its place")
-            self._identity = identity
-            self._find()
-            self._attach(now)
-            return True
-        if self._watcher is not None and (self._is_distrusted or not self._watcher.is_alive):
+            return self._take_up(identity, now)
+        if self.watcher is not None and not self.watcher.is_alive:
             self._replace_watcher(now)
             return True
         if now >= self._probe_deadline:
-            self.degrade(now, "no event was reported for a probe file")
+            self.degrade(now, "events are not reported here")
             return True
         if now >= self._retry_at:
             self._attach(now)
-            return self._watcher is not None
+            return self.watcher is not None
         return False
+
+    def _take_up(self, identity: Identity, now: float) -> bool:
+        """The inbox is there, or another folder has its place."""
+        trouble = self._nesting()
+        if trouble or self._identity is not None:
+            self.lose(trouble or "another folder has its place")
+        if trouble:
+            return False
+        self._identity = identity
+        self._find()
+        self._attach(now)
+        return True
 
     def lose(self, reason: str) -> None:
         """The inbox is not there, or not the one it was; `check` looks for it."""
@@ -103,10 +120,6 @@ class Attachment:
             self._is_lost = True
             self._emit(Event.INBOX_LOST, inbox=self._inbox, reason=reason)
 
-    def distrust(self) -> None:
-        """The watcher said that it no longer works; `check` replaces it."""
-        self._is_distrusted = True
-
     def degrade(self, now: float, reason: str) -> None:
         """Do without native events for a while."""
         self._detach()
@@ -116,17 +129,31 @@ class Attachment:
             self._said = "degraded"
             self._emit(Event.WATCH_DEGRADED, inbox=self._inbox, mode="polling", reason=reason)
 
-    def is_probe(self, name: str) -> bool:
-        """Hear of an event for `name`; returns whether it was the probe, which is passed now."""
-        if not name.startswith(_PROBE_PREFIX):
-            return False
-        if name == self._probe:
+    def pass_probe(self) -> None:
+        """An event was reported that can only be the probe's."""
+        if not self.is_native and self.watcher is not None:
             self._end_probe()
             self._say_started("native")
-        return True
+
+    def tell_blind(self) -> None:
+        """Say once that not every folder can be watched."""
+        if self.watcher is None or not self.watcher.blind or self._has_said_blind:
+            return
+        self._has_said_blind = True
+        folder, reason = next(iter(self.watcher.blind.items()))
+        self._emit(
+            Event.WATCH_DEGRADED,
+            inbox=self._inbox,
+            mode="partly polling",
+            folder=folder,
+            reason=f"{reason}; what is not watched is polled",
+        )
 
     def close(self) -> None:
-        self._detach()
+        """End the watcher, within two seconds at most."""
+        watcher, self.watcher = self.watcher, None
+        if watcher is not None:
+            watcher.stop()
 
     def _identify(self) -> Identity | None:
         try:
@@ -136,6 +163,13 @@ class Attachment:
             self.lose(error.strerror or str(error))
             return None
         return status.st_dev, status.st_ino
+
+    def _nesting(self) -> str:
+        """What forbids to take photos from here: results that would be taken for photos."""
+        for name, path in self._others.items():
+            for sentence in nested({"paths.inbox": self._inbox, name: path}):
+                return f"{sentence}; photos are not taken from there"
+        return ""
 
     def _plan_next(self, now: float, identity: Identity | None) -> None:
         self._absences = 0 if identity else self._absences + 1
@@ -158,15 +192,15 @@ class Attachment:
 
     def _watch(self, now: float) -> None:
         try:
-            folder = os.path.realpath(self._inbox)
-            self._watcher = Watcher(folder, recursive=self._recursive, notes=self._notes)
+            with files.directory(self._inbox) as handle:
+                self.watcher = Watcher(handle, self._wake, self._is_photo)
+            if self._choice == "native":
+                self._say_started("native")
+            else:
+                self._probe_deadline = now + _PROBE_PATIENCE
+                self.watcher.probe(self._inbox)
         except Exception as error:  # noqa: BLE001 - whatever ails the watcher, photos are found
             self.degrade(now, str(error))
-            return
-        if self._choice == "native":
-            self._say_started("native")
-        else:
-            self._start_probe(now)
 
     def _replace_watcher(self, now: float) -> None:
         self._emit(Event.WATCH_LOST, inbox=self._inbox)
@@ -176,21 +210,10 @@ class Attachment:
         else:
             self._attach(now)
 
-    def _start_probe(self, now: float) -> None:
-        self._probe = self._probe_name
-        self._probe_deadline = now + _PROBE_PATIENCE
-        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-        try:
-            with files.directory(self._inbox) as handle:
-                files.unlink_if_exists(self._probe, handle)  # a killed daemon may leave one
-                os.close(os.open(self._probe, flags, 0o600, dir_fd=handle))
-                files.unlink_if_exists(self._probe, handle)
-        except OSError as error:
-            self.degrade(now, f"no probe file can be written: {error.strerror}")
-
     def _end_probe(self) -> None:
-        self._probe = ""
         self._probe_deadline = float("inf")
+        if self.watcher is not None:
+            self.watcher.end_probe(self._inbox)
 
     def _say_started(self, mode: str) -> None:
         self._retry_pause = _RETRY_AFTER
@@ -199,15 +222,10 @@ class Attachment:
             self._emit(Event.WATCH_STARTED, inbox=self._inbox, mode=mode)
 
     def _detach(self) -> None:
-        self._end_probe()
+        """Let the watcher end on its own time: the loop does not wait for it."""
+        self._probe_deadline = float("inf")
         self._retry_at = float("inf")
-        self._is_distrusted = False
-        if self._watcher is not None:
-            self._watcher.stop()
-            self._watcher = None
-
-
-def _probe_name(config: Config) -> str:
-    """The same at each start, so that nothing is left over; no other daemon's on this inbox."""
-    owner = f"{platform.node()}:{config.folder('work')}".encode(errors="surrogateescape")
-    return f"{_PROBE_PREFIX}{hashlib.blake2b(owner, digest_size=8).hexdigest()}"
+        self._has_said_blind = False
+        if self.watcher is not None:
+            self.watcher.stop(patience=0.0)
+            self.watcher = None

@@ -1,123 +1,187 @@
 """From what is seen of an entry to what is done about it: wait, hand out, or leave alone.
 
-Looks at files through `scan`, lets `settle` decide when they are whole and `patterns` whether
-they are wanted. Knows no watcher and no loop, and opens no photo.
+Looks at files through `scan`, asks `rights` what may be done with them, lets `settle` decide when
+they are whole and `patterns` whether they are wanted. Knows no watcher and no loop, and opens no
+photo.
 """
 
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 from depthd.config import Config
+from depthd.intake.candidate import Candidate
+from depthd.intake.immovable import Immovables
 from depthd.intake.patterns import Names
-from depthd.intake.refusals import Refusals
-from depthd.intake.scan import MAX_DEPTH, Found, Looker, Refusal, is_long, refusal
-from depthd.intake.settle import Candidate, Settling
+from depthd.intake.refusals import EXAMPLES, Refusals, Remaining
+from depthd.intake.rights import Folder, Refusal, kind_refusal
+from depthd.intake.scan import MAX_DEPTH, Found, Looker, is_long
+from depthd.intake.settle import Settling
 from depthd.supervisor.logs import Emit
 
-_LOOKS = 256  # second looks fetched at a time
+_HELD = "it waits for its folder, whose results cannot be written"
+_LOOKS = 256  # second looks fetched at a time, and photos passed over in one `take`
 
 
 class Entries:
-    """The entries of the inbox, as far as they are known."""
+    """The entries of the inbox, as far as they are known.
+
+    Attributes:
+        device: the inbox's file system; what lies on another one cannot be moved.
+    """
 
     def __init__(self, inbox: Path, config: Config, emit: Emit, limit: int) -> None:
+        options = config.intake
         self._inbox = inbox
-        self.names = Names(config.intake.include, config.intake.exclude, config.intake.litter)
-        self.settling = Settling(config.intake.settle, config.intake.rescan_interval, limit)
+        self.names = Names(options.include, options.exclude, options.litter)
+        self.settling = Settling(options.settle, options.rescan_interval, limit)
         self.refusals = Refusals(emit)
+        self._immovables = Immovables()
+        self.device = -1
 
     def is_ours(self, name: str) -> bool:
         """Whether an event for this path is worth a look."""
         return not self.names.skips_beneath(name) and name.count("/") <= MAX_DEPTH
 
-    def meet(self, name: str, found: Found, /, *, by_scan: bool) -> bool:
-        """A scan came to this entry; returns whether there is room for more.
-
-        `by_scan` as in `Settling.seen`.
-        """
-        is_settled = self.refusals.meet(name)
+    def meet(self, name: str, found: Found, folder: Folder, /, *, by_scan: bool) -> None:
+        """A scan came to this entry; `by_scan` as in `Settling.seen`."""
+        if found is None or self.settling.is_ready(name):
+            return  # `take` looks once more
         if isinstance(found, Refusal):
-            self.refusals.say(name, found)
-        elif self.settling.is_ready(name):
-            pass  # `take` looks once more
-        elif self.names.wants(name) or not is_settled:
-            self._measure(name, found, by_scan=by_scan)
-        return not self.settling.is_full
+            self.refusals.meet(name, found)
+        elif not self.names.wants(name):
+            if self.refusals.known(name) is Refusal.NAME:
+                self.refusals.meet(name, Refusal.NAME)
+            elif not self.refusals.is_full:
+                self._measure(name, found, folder, by_scan=by_scan)
+        elif folder.is_fixed(self.device):
+            self.refusals.meet(_parent(name), Refusal.FIXED_FOLDER)
+        elif self._immovables.waits(name, time.monotonic()):
+            self.refusals.count(Refusal.IMMOVABLE)
+        else:
+            self._measure(name, found, folder, by_scan=by_scan)
 
-    def _measure(self, name: str, found: os.DirEntry[str], *, by_scan: bool) -> None:
+    def _measure(
+        self, name: str, found: os.DirEntry[str], folder: Folder, *, by_scan: bool
+    ) -> None:
         try:
-            status = found.stat(follow_symlinks=False)
+            about = found.stat(follow_symlinks=False)
         except FileNotFoundError:
             self.settling.gone(name)
-        except OSError:
-            self.refusals.say(name, Refusal.UNREADABLE)
-        else:
-            seen = _candidate(name, status)
-            if self.settling.seen(seen, time.monotonic(), by_scan=by_scan):
-                with Looker(self._inbox) as looker:
-                    self._judge(name, status, looker)
-
-    def hear(self, name: str, looker: Looker) -> None:
-        """An event says that the writer of this file is done."""
-        if not self.names.wants(name) and self.refusals.meet(name):
             return
-        status = looker.look(name)
-        if status is None:
+        except OSError:
+            self.refusals.meet(name, Refusal.UNREADABLE)
+            return
+        if self.names.wants(name) and not self.settling.knows(name):
+            reason = folder.refusal(found.name, about)
+            if reason is not None:
+                self.refusals.meet(name, reason)
+                return
+        if self.settling.seen(Candidate.of(name, about), time.monotonic(), by_scan=by_scan):
+            self._judge(name, about, folder)
+
+    def hear(self, name: str, looker: Looker, *, is_done: bool = False) -> None:
+        """An event says that the writer closed this file.
+
+        Args:
+            name: its path inside the inbox.
+            looker: looks at it.
+            is_done: it got this name when its writer was done.
+        """
+        now = time.monotonic()
+        if self._immovables.waits(name, now):
+            return
+        if not self.names.wants(name) and self.refusals.known(name) is Refusal.NAME:
+            return
+        about = looker.look(name)
+        if about is None:
             self.settling.gone(name)
-        elif refusal(status) is not None:  # a hard link may lose its other name in a moment
-            self._weigh(name, status, looker)
-        elif self.settling.closed(_candidate(name, status), time.monotonic()):
-            self._judge(name, status, looker)
+        elif (reason := kind_refusal(about)) is not None:
+            self._refuse(name, reason)
+        elif self.settling.closed(Candidate.of(name, about), now, is_done=is_done):
+            self._judge_again(name, about, looker)
+
+    def hear_of_link(self, name: str, looker: Looker) -> None:
+        """An event says that something got this name; a hard link is as whole as it ever gets."""
+        about = looker.look(name)
+        if about is not None and about.st_nlink > 1:
+            self.hear(name, looker, is_done=True)
 
     def look_again(self, looker: Looker, end: float) -> None:
         """Second looks that are due, until `end`."""
         while names := self.settling.due(time.monotonic(), _LOOKS):
             for name in names:
-                status = looker.look(name)
-                if status is None:
+                about = looker.look(name)
+                if about is None:
                     self.settling.gone(name)
-                else:
-                    self._weigh(name, status, looker)
+                elif (reason := kind_refusal(about)) is not None:
+                    self._refuse(name, reason)
+                elif self.settling.seen(Candidate.of(name, about), time.monotonic()):
+                    self._judge_again(name, about, looker)
                 if time.monotonic() >= end:
                     return
 
-    def take(self, count: int) -> list[Candidate]:
-        """At most `count` whole files, as they looked last; who takes them looks once more."""
+    def take(self, count: int, held: Collection[str]) -> list[Candidate]:
+        """At most `count` whole files in fair turns; who takes them looks once more."""
+        self.settling.hold(held)
+        now = time.monotonic()
         taken: list[Candidate] = []
-        while len(taken) < count and (known := self.settling.take()) is not None:
-            taken.append(known)
+        for _ in range(count + _LOOKS):
+            seen = self.settling.take() if len(taken) < count else None
+            if seen is None:
+                break
+            if not self._immovables.waits(seen.name, now):  # a later scan finds it again
+                taken.append(seen)
         return taken
 
-    def _weigh(self, name: str, status: os.stat_result, looker: Looker) -> None:
-        """A look without an event."""
-        reason = refusal(status)
-        if reason is not None and reason is not Refusal.HARD_LINK:
-            self._refuse(name, reason)
-        elif self.settling.seen(_candidate(name, status), time.monotonic()):
-            self._judge(name, status, looker)
+    def remaining(self) -> Remaining:
+        """Photos that stay where they are, and why."""
+        counts, examples = self.refusals.remaining()
+        if held := self.settling.held:
+            counts[_HELD] = held
+            examples += [(name, _HELD) for name in self.settling.held_names(EXAMPLES)]
+        return Remaining(counts.total(), counts, examples[:EXAMPLES])
 
-    def _judge(self, name: str, status: os.stat_result, looker: Looker) -> None:
+    def give_up(self, seen: Candidate, why: str) -> None:
+        """It was handed out and could not be moved: it waits, longer each time."""
+        self.refusals.say(seen.name, Refusal.IMMOVABLE, why)
+        if self._immovables.failed(seen.name, time.monotonic()):
+            self.refusals.say(_parent(seen.name), Refusal.FIXED_FOLDER, why)
+
+    def _judge_again(self, name: str, about: os.stat_result, looker: Looker) -> None:
+        try:
+            folder = looker.folder(name)
+        except OSError:
+            self.settling.gone(name)
+        else:
+            self._judge(name, about, folder)
+
+    def _judge(self, name: str, about: os.stat_result, folder: Folder) -> None:
         """It is whole; is it to be taken?"""
-        reason = refusal(status)
         if not self.names.wants(name):
-            reason = Refusal.NAME
-        elif reason is None and is_long(name):
-            reason = Refusal.LONG
-        elif reason is None and not looker.is_readable(name):
-            if looker.look(name) is None:
+            self._refuse(name, Refusal.NAME)
+        elif is_long(name):
+            self._refuse(name, Refusal.LONG)
+        elif folder.is_fixed(self.device):
+            self.settling.gone(name)
+            self.refusals.say(_parent(name), Refusal.FIXED_FOLDER)
+        elif (reason := folder.refusal(_base(name), about)) is not None:
+            if folder.holds(_base(name)):
+                self._refuse(name, reason)
+            else:
                 self.settling.gone(name)
-                return
-            reason = Refusal.UNREADABLE
-        if reason is not None:
-            self._refuse(name, reason)
 
     def _refuse(self, name: str, reason: Refusal) -> None:
         self.settling.gone(name)
         self.refusals.say(name, reason)
 
 
-def _candidate(name: str, status: os.stat_result) -> Candidate:
-    return Candidate(name, status.st_size, status.st_mtime_ns, status.st_dev, status.st_ino)
+def _parent(name: str) -> str:
+    return name.rpartition("/")[0] or "."
+
+
+def _base(name: str) -> str:
+    return name[name.rfind("/") + 1 :]

@@ -8,85 +8,77 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack
-from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
 from depthd.intake.patterns import Names
+from depthd.intake.rights import Folder, Refusal
 from depthd.system import files
 
 MAX_DEPTH = 64  # folders inside each other
 MAX_PATH = 2048  # bytes; leaves room for the outbox's own path and the suffixes of results
 
+_BREATHER = 64  # entries passed over between two steps of a walk
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _VANISHED = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 
-
-class Refusal(StrEnum):
-    """Why an entry is left alone."""
-
-    NAME = "its name does not match intake.include"
-    SYMLINK = "it is a symbolic link"
-    SPECIAL = "it is a FIFO, a socket or a device"
-    HARD_LINK = "it is a hard link: the file has other names too"
-    UNREADABLE = "depthd cannot read it"
-    DEEP = f"it lies more than {MAX_DEPTH} folders deep"
-    LONG = f"its path is longer than {MAX_PATH} bytes"
+# Path inside the inbox, what is there, and its folder. What is there is None for a step that only
+# lets the caller breathe: a folder was entered, or many names were passed over.
+Found = os.DirEntry[str] | Refusal | None
+Walk = Generator[tuple[str, Found, Folder]]
+Enter = Callable[[str, Folder], None]
 
 
-Found = os.DirEntry[str] | Refusal
-Walk = Generator[tuple[str, Found]]
-
-
-def walk(inbox: Path, top: str, names: Names, *, recursive: bool) -> Walk:
+def walk(inbox: Path, top: str, names: Names, enter: Enter, *, recursive: bool) -> Walk:
     """Every regular file in a folder of the inbox, and whatever else is refused.
 
     Holds one handle for each level that it is in; close it when it is not exhausted. An
-    entry's `stat` works until the next step.
+    entry's `stat` and its folder's handle work until the next step.
 
     Args:
         inbox: the inbox.
         top: folder inside it to begin with; empty for the inbox itself.
         names: hidden, partial and excluded names are passed over in silence.
+        enter: called with each folder's path and handle before it is listed.
         recursive: also enter sub-folders.
 
     Raises:
         OSError: the first folder cannot be read.
     """
     parts = top.split("/") if top else []
+    passed = 0
     with ExitStack() as stack:
         first = stack.enter_context(files.beneath(inbox, parts))
-        levels = [_Level(os.dup(first), f"{top}/" if top else "", len(parts))]
+        levels = [_Level(os.dup(first), top, len(parts), enter, is_first=True)]
         stack.callback(_close_all, levels)
+        yield top, None, levels[0].folder
         while levels:
             level = levels[-1]
-            try:
-                entry = next(level.entries, None)
-            except OSError:
-                if len(levels) == 1:
-                    raise
-                entry = None
-                yield level.prefix.rstrip("/"), Refusal.UNREADABLE
+            entry = level.next()
             if entry is None:
                 levels.pop().close()
                 continue
+            if isinstance(entry, Refusal):
+                yield level.path, entry, level.folder
+                continue
             name = level.prefix + entry.name
             if names.skips(name):
+                passed += 1
+                if passed % _BREATHER == 0:
+                    yield name, None, level.folder
                 continue
             kind = _kind(name, entry)
-            if kind is not None:
-                yield name, kind
-            elif recursive:
-                inner = level.enter(entry.name)
-                if isinstance(inner, _Level):
-                    levels.append(inner)
-                elif inner is not None:
-                    yield name, inner
+            inner = level.enter(entry.name) if kind is None and recursive else None
+            if isinstance(inner, _Level):
+                levels.append(inner)
+                yield name, None, inner.folder
+            elif kind is not None or inner is not None:
+                yield name, kind or inner, level.folder
 
 
-def _kind(name: str, entry: os.DirEntry[str]) -> Found | None:
+def _kind(name: str, entry: os.DirEntry[str]) -> Found:
     """What is to be told of an entry; None of a folder."""
     try:
         if entry.is_dir(follow_symlinks=False):
@@ -108,19 +100,45 @@ class _Level:
 
     Args:
         handle: of the folder; owned from here on.
-        prefix: its path inside the inbox with a slash at the end, empty for the inbox.
+        path: its path inside the inbox, empty for the inbox.
         depth: how many folders it lies deep.
+        tell: called with each folder that is entered.
+        is_first: the walk began with it.
     """
 
-    def __init__(self, handle: int, prefix: str, depth: int) -> None:
-        self.prefix = prefix
+    def __init__(
+        self, handle: int, path: str, depth: int, tell: Enter, *, is_first: bool = False
+    ) -> None:
+        self.path = path
+        self.prefix = f"{path}/" if path else ""
         self._handle = handle
         self._depth = depth
+        self._tell = tell
+        self._is_first = is_first
+        self._is_broken = False
         try:
+            self.folder = Folder.of(handle)
+            tell(path, self.folder)
             self.entries = os.scandir(handle)
-        except OSError:
+        except BaseException:
             os.close(handle)
             raise
+
+    def next(self) -> os.DirEntry[str] | Refusal | None:
+        """The next entry; None at the end.
+
+        Raises:
+            OSError: the disk errs, in the folder that the walk began with.
+        """
+        if self._is_broken:
+            return None
+        try:
+            return next(self.entries, None)
+        except OSError:
+            if self._is_first:
+                raise
+            self._is_broken = True
+            return Refusal.UNREADABLE
 
     def enter(self, folder: str) -> _Level | Refusal | None:
         """Open a folder in this one; None when it has vanished or become something else."""
@@ -128,7 +146,7 @@ class _Level:
             return Refusal.DEEP
         try:
             handle = os.open(folder, _FOLDER, dir_fd=self._handle)
-            return _Level(handle, f"{self.prefix}{folder}/", self._depth + 1)
+            return _Level(handle, f"{self.prefix}{folder}", self._depth + 1, self._tell)
         except OSError as error:
             return None if error.errno in _VANISHED else Refusal.UNREADABLE
 
@@ -153,7 +171,7 @@ class Looker:
         self._inbox = inbox
         self._stack = ExitStack()
         self._parent: str | None = None
-        self._handle = -1
+        self._folder: Folder
 
     def __enter__(self) -> Self:
         return self
@@ -164,34 +182,25 @@ class Looker:
     def look(self, name: str) -> os.stat_result | None:
         """What `name` itself is, symlink or not; None when it is gone or a folder."""
         try:
-            handle = self._folder(name)
-            status = os.stat(name[name.rfind("/") + 1 :], dir_fd=handle, follow_symlinks=False)
+            folder = self.folder(name)
+            base = name[name.rfind("/") + 1 :]
+            status = os.stat(base, dir_fd=folder.handle, follow_symlinks=False)
         except OSError:
             return None
         return None if stat.S_ISDIR(status.st_mode) else status
 
-    def is_readable(self, name: str) -> bool:
-        """Whether this process may read what `look` just saw; asks for rights, does not open."""
-        base = name[name.rfind("/") + 1 :]
-        try:
-            handle = self._folder(name)
-        except OSError:
-            return False
-        return os.access(base, os.R_OK, dir_fd=handle, effective_ids=True, follow_symlinks=False)
+    def folder(self, name: str) -> Folder:
+        """The folder of a file.
 
-    def _folder(self, name: str) -> int:
+        Raises:
+            OSError: it is gone, or became something else.
+        """
         parent, _, _ = name.rpartition("/")
         if parent != self._parent:
             self._stack.close()
             self._parent = None
             parts = parent.split("/") if parent else ()
-            self._handle = self._stack.enter_context(files.beneath(self._inbox, parts))
+            handle = self._stack.enter_context(files.beneath(self._inbox, parts))
+            self._folder = Folder.of(handle)
             self._parent = parent
-        return self._handle
-
-
-def refusal(status: os.stat_result) -> Refusal | None:
-    """Why a look alone says that this is not to be taken."""
-    if stat.S_ISREG(status.st_mode):
-        return Refusal.HARD_LINK if status.st_nlink > 1 else None
-    return Refusal.SYMLINK if stat.S_ISLNK(status.st_mode) else Refusal.SPECIAL
+        return self._folder

@@ -1,224 +1,282 @@
-"""Native events: watchdog, held so that it cannot hurt.
+"""Native events: which of the inbox's folders are watched, and what their events mean.
 
-Callbacks only put a note into a bounded queue and wake the loop; what a note means is decided
-elsewhere. Three of watchdog's ways are changed here:
+watchdog's reading thread only puts notes into a bounded queue and wakes the loop; everything else
+happens on the loop. watchdog's own recursion is not used: it walks the whole tree at once, and
+takes all watches that the kernel has. Here each scan brings the folders that it enters, and
 
-* renames out of the inbox are not asked for: each would hold back the events behind it for half
-  a second, and every claimed photo is one;
-* writes, reads and attributes are not asked for either: a look at settling time shows them;
-* the kernel's queue overflow and the end of the inbox are reported.
+* a folder below the inbox gets so many watches and no more; the rest of it is to be polled;
+* a folder is watched by its handle, never through a symlink;
+* both ends of a rename are asked for: a photo that comes from a partial name or from elsewhere is
+  whole, one that merely changes its name need not be;
+* writes, reads and attributes are not asked for: a look at settling time shows them.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import threading
 import warnings
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import suppress
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import NamedTuple
 
-from watchdog.events import (
-    DirCreatedEvent,
-    DirMovedEvent,
-    FileClosedEvent,
-    FileMovedEvent,
-    FileSystemEvent,
-    FileSystemEventHandler,
+from watchdog.observers.inotify_c import (
+    CallbackId,
+    InotifyConstants,
+    InotifyFD,
+    Mask,
+    WatchDescriptor,
 )
-from watchdog.observers.inotify import InotifyFullEmitter, InotifyObserver, InotifyWatchGroup
-from watchdog.observers.inotify_c import InotifyConstants, Mask
 
-if TYPE_CHECKING:
-    from watchdog.observers.inotify_c import InotifyEvent, WatchDescriptor
+from depthd.intake.candidate import top_of
+from depthd.intake.notes import (
+    CLOSE,
+    CREATE,
+    ENDED,
+    FROM,
+    IS_FOLDER,
+    OPEN,
+    OVERFLOW,
+    TO,
+    Ears,
+    Note,
+    Notes,
+)
+from depthd.intake.rights import Folder
+from depthd.intake.watched import Node, Tree
 
-MAX_NOTES = 20_000
+WATCHES_PER_TOP = 2048  # for each folder just below the inbox, with all that is in it
+_WATCHES = 32_768  # in all; half of them only for folders just below the inbox
+_BLIND = 1000  # folders below the inbox that are polled one by one
+_RENAMES = 64  # whose other half may still come
 _SILENT = logging.NullHandler()
+
+_MASK = Mask(
+    CLOSE
+    | FROM
+    | TO
+    | CREATE
+    | InotifyConstants.IN_DELETE_SELF
+    | InotifyConstants.IN_ONLYDIR
+    | InotifyConstants.IN_EXCL_UNLINK
+)
 
 
 class Kind(Enum):
-    WHOLE = "a file was closed by its writer, or moved to its name"
+    CLOSED = "a file was closed by its writer, or only changed its name"
+    DONE = "a file got its name from a writer that was done"
+    NAMED = "a file got a name: a new file, or a hard link"
     FOLDER = "a folder was made or moved here; what is in it may have come unseen"
     OVERFLOW = "events were lost"
     LOST = "the watched folder is gone"
-    BROKEN = "watchdog lost track of its folders"
-    BLIND = "not every folder can be watched"
+    PROBE = "the probe was reported: events work here"
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Happening(NamedTuple):
     kind: Kind
     name: str = ""  # inside the inbox
 
 
-class Notes:
-    """What was reported and not yet looked at; the only thing that threads share."""
-
-    def __init__(self, wake: Callable[[], None], limit: int = MAX_NOTES) -> None:
-        self._wake = wake
-        self._limit = limit
-        self._queue: deque[Note] = deque()
-        self._overflowed = False
-
-    def __len__(self) -> int:
-        return len(self._queue) + self._overflowed
-
-    def add(self, note: Note) -> None:
-        """Called on watchdog's threads: never blocks, never raises."""
-        if note.kind is Kind.OVERFLOW or len(self._queue) >= self._limit:
-            is_first = not self._overflowed
-            self._overflowed = True
-        else:
-            self._queue.append(note)
-            is_first = len(self._queue) == 1
-        if is_first:
-            with suppress(OSError):
-                self._wake()
-
-    def __iter__(self) -> Iterator[Note]:
-        """Take notes out, one after the other, until there is none."""
-        while True:
-            if self._overflowed:
-                self._overflowed = False
-                yield Note(Kind.OVERFLOW)
-            elif self._queue:
-                yield self._queue.popleft()
-            else:
-                return
-
-
 class Watcher:
-    """Watches one folder from its creation on until `stop`.
+    """Watches the inbox from its creation on until `stop`; its folders as `watch` is told them.
 
     Args:
-        folder: absolute path without a symlink in its last part.
-        recursive: also watch sub-folders.
-        notes: where reports go.
+        inbox: an open handle of the inbox; not needed any longer afterwards.
+        wake: makes the loop call `happenings` soon; called from another thread.
+        is_photo: whether a file of this name is a photo, and not the beginning of one.
 
     Raises:
         OSError: ENOSPC or EMFILE at the kernel's limits, or the folder cannot be watched.
     """
 
-    def __init__(self, folder: str, *, recursive: bool, notes: Notes) -> None:
+    def __init__(
+        self, inbox: int, wake: Callable[[], None], is_photo: Callable[[str], bool]
+    ) -> None:
         logging.getLogger("watchdog").addHandler(_SILENT)  # what matters is reported as a note
         # A folder renamed inside the inbox is watched again under its new name, as it should be.
         warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)
-        self._observer = _Observer(notes)
+        self.notes = Notes(wake)
+        self._is_photo = is_photo
+        self._ears = Ears(self.notes)
+        self._reader = InotifyFD()
+        self._reader.start()
         try:
-            self._observer.schedule(
-                _Handler(folder, notes),
-                folder,
-                recursive=recursive,
-                event_filter=[FileClosedEvent, FileMovedEvent, DirCreatedEvent, DirMovedEvent],
-            )
-            self._observer.start()
+            folder = Folder.of(inbox)
+            self._tree = Tree(self._add(inbox, _MASK), (folder.device, folder.inode))
         except Exception:
             self.stop()
             raise
+        self._budget = _budget()
+        self._is_exhausted = False
+        self._sources: OrderedDict[int, str] = OrderedDict()  # renamed files by cookie: old names
+        self._moving: dict[int, Node] = {}  # the same for folders
+        self.blind: dict[str, str] = {}  # folders below the inbox that need polling, and why
+        self.is_overwhelmed = False  # there are more of them than are remembered
 
     @property
     def is_alive(self) -> bool:
-        """Whether every thread that a report passes through is there."""
-        return self._observer.is_whole()
+        """Whether the thread that every report passes through is there."""
+        return self._reader.is_alive() and self._reader.should_keep_running()
 
     def stop(self, patience: float = 2.0) -> None:
-        """End all threads; those that do not end in time are left behind as daemons.
+        """End the thread and all watches.
 
         Args:
-            patience: seconds to wait for them; watchdog's own joins have no deadline.
+            patience: seconds to wait for it; with 0 it ends on its own time.
         """
+        self._ears.is_deaf = True
         stopping = threading.Thread(target=self._end, daemon=True)
         stopping.start()
-        stopping.join(patience)
+        if patience:
+            stopping.join(patience)
 
     def _end(self) -> None:
-        self._observer.stop()
-        if self._observer.is_alive():
-            self._observer.join()
+        self._reader.stop()
+        self._reader.join()
 
+    def probe(self, inbox: Path) -> None:
+        """Do something that must be reported: open the inbox itself. Nothing is written.
 
-class _Handler(FileSystemEventHandler):
-    def __init__(self, folder: str, notes: Notes) -> None:
-        self._skip = len(folder.rstrip("/")) + 1
-        self._notes = notes
-
-    def dispatch(self, event: FileSystemEvent) -> None:
-        path = os.fsdecode(event.dest_path or event.src_path)
-        kind = Kind.FOLDER if event.is_directory else Kind.WHOLE
-        self._notes.add(Note(kind, path[self._skip :]))
-
-
-class _Observer(InotifyObserver):
-    def __init__(self, notes: Notes) -> None:
-        super().__init__()
-        self._emitter_class = _Emitter
-        self._emitter_kwargs["notes"] = notes
-
-    def is_whole(self) -> bool:
-        return (
-            self.is_alive()
-            and self._inotify_fd.is_alive()
-            and bool(self.emitters)
-            and all(emitter.is_alive() for emitter in self.emitters)
-        )
-
-
-class _Emitter(InotifyFullEmitter):
-    """Reports a move to a name as a move even when it came from outside."""
-
-    def __init__(self, *args: Any, notes: Notes, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._notes = notes
-
-    def on_thread_start(self) -> None:
-        self._inotify = _Group(
-            self._inotify_fd,
-            os.fsencode(self.watch.path),
-            Mask(self.get_event_mask_from_filter() & ~InotifyConstants.IN_MOVED_FROM),
-            self.watch.is_recursive,
-            notes=self._notes,
-        )
-
-
-@dataclass
-class _Group(InotifyWatchGroup):
-    """The kernel's watches of the folder and all below it."""
-
-    notes: Notes = field(kw_only=True)
-    is_blind: bool = field(default=False, init=False)  # and said so
-
-    def on_event(self, event: InotifyEvent) -> None:
-        if event.is_create and not event.is_directory:  # a new file is not a whole one
-            return
-        with self._reporting():
-            super().on_event(event)
-
-    def on_watch_deleted(self, wd: WatchDescriptor) -> None:
-        if self._active_callbacks_by_watch.get(wd) == self.path:
-            self.notes.add(Note(Kind.LOST))
-        with self._reporting():
-            super().on_watch_deleted(wd)
-
-    def on_queue_overflow(self) -> None:
-        with self._reporting():
-            super().on_queue_overflow()  # watches of new folders come before the scan of them
-        self.notes.add(Note(Kind.OVERFLOW))
-
-    def _add_callback(self, path: bytes) -> None:
-        super()._add_callback(path)  # which keeps quiet when the kernel's limit is reached
-        is_watched = path in self._active_callbacks_by_path
-        if not is_watched and not self.is_blind and os.path.isdir(path):
-            self.is_blind = True
-            self.notes.add(Note(Kind.BLIND))
-
-    @contextmanager
-    def _reporting(self) -> Iterator[None]:
-        """An error here would end the only thread that reads events."""
+        Raises:
+            OSError: the inbox cannot be opened.
+        """
+        handle = os.open(inbox, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            yield
-        except Exception:  # noqa: BLE001 - say, a folder that was moved out and made again
-            self.notes.add(Note(Kind.BROKEN))
+            self._add(handle, Mask(_MASK | OPEN))
+            os.close(os.open(inbox, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+        finally:
+            os.close(handle)
+
+    def end_probe(self, inbox: Path) -> None:
+        """Opening is not to be reported any more."""
+        with suppress(OSError):
+            handle = os.open(inbox, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                self._add(handle, _MASK)
+            finally:
+                os.close(handle)
+
+    def watch(self, path: str, folder: Folder) -> None:
+        """A scan enters this folder: watch it from now on, or remember that it needs polling."""
+        top = top_of(path)
+        if not path or top in self.blind:
+            return
+        if self._tree.watches(path, (folder.device, folder.inode)):
+            return
+        if (why := self._shortage(path, top) or self._try(path, folder)) is None:
+            return
+        if len(self.blind) < _BLIND:
+            self.blind[top] = why
+        else:
+            self.is_overwhelmed = True
+
+    def look_anew(self, top: str) -> None:
+        """A folder below the inbox (or all) is about to be scanned: watch more if possible."""
+        self._is_exhausted = False
+        if top:
+            self.blind.pop(top, None)
+        else:
+            self.is_overwhelmed = False
+
+    def _shortage(self, path: str, top: str) -> str | None:
+        if self._is_exhausted:
+            return "the kernel gives no more watches"
+        if self._tree.size_of(top) >= WATCHES_PER_TOP:
+            return f"it holds more than {WATCHES_PER_TOP} folders"
+        if len(self._tree) >= (self._budget if path == top else self._budget // 2):
+            return f"{len(self._tree)} folders are watched already"
+        return None
+
+    def _try(self, path: str, folder: Folder) -> str | None:
+        try:
+            number = self._add(folder.handle, _MASK)
+        except OSError as error:
+            self._is_exhausted = error.errno in {errno.ENOSPC, errno.ENOMEM}
+            return str(error.strerror)
+        if number < 0:  # watchdog passes over EACCES
+            return "it may not be watched"
+        replaced = self._tree.add(path, number, (folder.device, folder.inode))
+        self._forget(replaced)
+        return None if number not in replaced else "the folder that holds it is not watched"
+
+    def happenings(self) -> Iterator[Happening | None]:
+        """What the notes mean, one after the other; None for a note that means nothing."""
+        for note in self.notes:
+            yield self._read(note)
+        for node in self._moving.values():  # they left the inbox
+            self._forget(self._tree.cut(node))
+        self._moving.clear()
+
+    def _read(self, note: Note) -> Happening | None:
+        if note.mask & OVERFLOW:
+            self._tree.doubt()
+            return Happening(Kind.OVERFLOW)
+        node = self._tree.get(note.watch)
+        if node is None:
+            return None
+        if note.mask & ENDED:
+            if node is self._tree.root:
+                return Happening(Kind.LOST) if self.is_alive else None
+            self._forget(self._tree.cut(node), but=note.watch)
+        elif note.name:
+            return self._read_name(note, node)
+        elif note.mask & OPEN and node is self._tree.root:
+            return Happening(Kind.PROBE)
+        return None
+
+    def _read_name(self, note: Note, node: Node) -> Happening | None:
+        base = os.fsdecode(note.name)
+        path = self._tree.path(node)
+        name = f"{path}/{base}" if path else base
+        if note.mask & OPEN:
+            return None
+        if note.mask & IS_FOLDER:
+            return self._read_folder(note, node, base, name)
+        return self._read_file(note, name)
+
+    def _read_folder(self, note: Note, parent: Node, base: str, name: str) -> Happening | None:
+        if note.mask & FROM:
+            if (moved := parent.inner.get(base)) is not None:
+                self._moving[note.cookie] = moved
+            return None
+        moved = self._moving.pop(note.cookie, None) if note.mask & TO else None
+        if moved is not None:
+            self._forget(self._tree.move(moved, parent, base))
+        return Happening(Kind.FOLDER, name)
+
+    def _read_file(self, note: Note, name: str) -> Happening | None:
+        if note.mask & FROM:
+            self._sources[note.cookie] = name
+            if len(self._sources) > _RENAMES:
+                self._sources.popitem(last=False)
+            return None
+        if note.mask & TO:
+            source = self._sources.pop(note.cookie, None)
+            is_done = source is None or not self._is_photo(source)
+            return Happening(Kind.DONE if is_done else Kind.CLOSED, name)
+        if note.mask & CLOSE:
+            return Happening(Kind.CLOSED, name)
+        return Happening(Kind.NAMED, name) if note.mask & CREATE else None
+
+    def _add(self, handle: int, mask: Mask) -> int:
+        path = f"/proc/self/fd/{handle}".encode()
+        return self._reader.add_callback(path, mask, self._ears, CallbackId(0))
+
+    def _forget(self, watches: list[int], but: int = -1) -> None:
+        """Take watches back from the kernel."""
+        gone = [(WatchDescriptor(number), CallbackId(0)) for number in watches if number != but]
+        with suppress(OSError):
+            self._reader.remove_callbacks(gone)
+
+
+def _budget() -> int:
+    """Most watches that are taken; half of the kernel's are left to other programs."""
+    with suppress(OSError, ValueError):
+        limit = int(Path("/proc/sys/fs/inotify/max_user_watches").read_text(encoding="ascii"))
+        return min(_WATCHES, max(1, limit // 2))
+    return _WATCHES

@@ -241,13 +241,16 @@ class Service:
 
     def _account(self) -> Result:
         """The end of a single run: what is done, what failed, what had to stay."""
-        table = self._dispatcher.home.table
-        left = [(entry.job.name, entry.reason) for entry in table]
-        left += self._intake.remaining()
-        words = "".join(f"\n  {printable(name)}: {printable(reason)}" for name, reason in left[:20])
-        if left:
-            words = f"{len(left)} photos stay where they are:{words}"
-        is_bad = bool(left or self._dispatcher.home.totals.failed)
+        home = self._dispatcher.home
+        left = [(entry.job.name, entry.reason) for entry in home.table]
+        inbox = self._intake.remaining()
+        count = len(left) + inbox.count
+        shown = [*left, *inbox.examples][:20]
+        words = "".join(f"\n  {printable(name)}: {printable(reason)}" for name, reason in shown)
+        if count:
+            more = f"\n  and {count - len(shown)} more" if count > len(shown) else ""
+            words = f"{count} photos stay where they are:{words}{more}"
+        is_bad = bool(count or home.totals.failed)
         return Result(ExitCode.FAILURE if is_bad else ExitCode.OK, words)
 
     # signals ---------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import pytest
 from depthd import cli
 from depthd.cli import checks
 from depthd.config.load import load
+from depthd.intake.notes import Notes
 
 from .conftest import Depthd
 
@@ -97,11 +98,11 @@ def test_too_little_room_fails(root: Path) -> None:
     assert verdicts(root, "disk.min_free=900000000GB")["disk"][0] == "FAILED"
 
 
-def test_events_are_tried_with_a_real_file(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_events_are_tried(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert verdicts(root)["events"] == ("ok", "the inbox reports new files by itself")
     assert verdicts(root, "intake.watch=polling")["events"][1].startswith("not used: polling")
     monkeypatch.setattr(checks, "_EVENT_DEADLINE", 0.01)
-    monkeypatch.setattr(checks.Notes, "add", lambda *_: None)  # a share that reports nothing
+    monkeypatch.setattr(Notes, "add", lambda *_: None)  # a share that reports nothing
     assert verdicts(root)["events"][0] == "warning"
     assert verdicts(root, "intake.watch=native")["events"][0] == "FAILED"
     assert list((root / "inbox").iterdir()) == []

@@ -8,18 +8,18 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from inbox_loop import DEADLINE, Loop, Start
-from watchdog.observers.api import EventEmitter
 
 from depthd.contract.events import Event
 from depthd.intake import attachment
 from depthd.intake.mounts import shared_type, type_of
-from depthd.intake.watch import Kind, Note
+from depthd.intake.notes import Notes
+from depthd.intake.rights import Refusal
 
 TOLD = (Event.INBOX_LOST, Event.INBOX_FOUND, Event.WATCH_LOST, Event.WATCH_DEGRADED)
 
@@ -155,16 +155,21 @@ def test_files_and_folders_without_rights_are_left_and_taken_when_they_have_them
             loop.close()
 
 
-def test_an_inbox_that_cannot_be_written_is_polled() -> None:
+def test_an_inbox_that_cannot_be_written_is_watched_all_the_same() -> None:
     with nobody() as root:
         loop = Loop(root, watch="auto")
         try:
+            drop(loop, "a.jpg")
             loop.inbox.chmod(0o555)
             loop.start()
-            assert loop.modes() == ["polling"]
-            (degraded,) = loop.fields_of(Event.WATCH_DEGRADED)
-            assert "probe" in degraded["reason"]
+            loop.until(lambda: loop.modes() == ["native"])
+            loop.until_drained()
+            assert loop.ignored() == {".": Refusal.FIXED_FOLDER}
+            loop.inbox.chmod(0o755)
+            loop.until_rescanned()
+            loop.until_taken("a.jpg")
         finally:
+            loop.inbox.chmod(0o755)
             loop.close()
 
 
@@ -177,45 +182,21 @@ def test_native_events_prove_themselves_and_leave_no_trace(start: Start) -> None
     assert list(loop.inbox.iterdir()) == []
 
 
-def test_a_probe_that_a_killed_daemon_left_is_removed(start: Start, tmp_path: Path) -> None:
-    loop = start(watch="auto")
-    leftover = loop.inbox / loop.intake._attachment._probe_name
-    loop.intake.stop()
-    leftover.write_bytes(b"")
-    again = start(watch="auto")
-    again.until(lambda: again.modes() == ["native"])
-    assert not leftover.exists()
-
-
 def test_a_folder_without_events_is_polled(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attachment, "_PROBE_PATIENCE", 0.1)
     monkeypatch.setattr(attachment, "_CHECK_EVERY", 0.1)
+    monkeypatch.setattr(Notes, "add", lambda *_: None)  # every event is lost
     loop = start(watch="auto", poll_interval="100ms")
-    loop.intake._notes._limit = 0  # every event is lost
-    list(loop.intake._notes)
     loop.until(lambda: loop.modes() == ["polling"])
     drop(loop, "a.jpg")
     loop.until_taken("a.jpg")
     assert told(loop) == [Event.WATCH_DEGRADED]
 
 
-def emitter(loop: Loop) -> EventEmitter:
-    return next(iter(loop.intake._attachment._watcher._observer.emitters))
-
-
-@pytest.mark.parametrize(
-    "harm",
-    [
-        lambda loop: emitter(loop).stop(),
-        lambda loop: loop.intake._attachment._watcher._observer.stop(),
-        lambda loop: loop.intake._notes.add(Note(Kind.BROKEN)),
-    ],
-    ids=["emitter", "observer", "bookkeeping"],
-)
-def test_a_watcher_that_dies_is_replaced(start: Start, harm: Callable[[Loop], None]) -> None:
+def test_a_watcher_that_dies_is_replaced(start: Start) -> None:
     loop = start(watch="auto")
     loop.until(lambda: loop.modes() == ["native"])
-    harm(loop)
+    loop.intake._attachment.watcher._reader.stop()
     drop(loop, "a.jpg")
     loop.until_taken("a.jpg")
     loop.until(lambda: told(loop) == [Event.WATCH_LOST])
@@ -230,9 +211,9 @@ def test_a_watcher_that_dies_again_and_again_is_left_alone_for_a_while(
     loop = start(watch="native", poll_interval="100ms")
 
     def kill() -> bool:
-        watcher = loop.intake._attachment._watcher
+        watcher = loop.intake._attachment.watcher
         if watcher is not None:
-            watcher._observer.stop()
+            watcher._reader.stop()
         return Event.WATCH_DEGRADED in told(loop)
 
     loop.until(kill)
@@ -261,13 +242,13 @@ def test_whatever_ails_the_watcher_photos_are_found(
 def test_a_flood_of_events_ends_in_one_scan(start: Start) -> None:
     loop = start(watch="native")
     loop.until_drained()
-    loop.intake._notes._limit = 10
+    loop.intake._attachment.watcher.notes._limit = 10
     names = [f"{number:03}.jpg" for number in range(300)]
     for name in names:
         drop(loop, name)
     loop.until_taken(*names)
     assert loop.fields_of(Event.WATCH_OVERFLOW)
-    assert Note(Kind.OVERFLOW) not in list(loop.intake._notes)
+    loop.until_drained()
 
 
 # What only a namespace of one's own can show --------------------------------------------------
@@ -322,7 +303,7 @@ def claim(candidate):
     loop.taken.append(candidate)
 loop._claim = claim
 loop.until_taken("below.jpg", "mounted.jpg")
-loop.until(lambda: loop.modes() and not loop.intake._attachment._probe)
+loop.until(lambda: loop.modes() and loop.intake._attachment.is_native)
 subprocess.run(["umount", loop.inbox], check=True)
 drop("after.jpg")
 loop.until_taken("below.jpg", "mounted.jpg", "after.jpg")
@@ -349,7 +330,7 @@ show(loop)
     assert "limit" in degraded["reason"]
 
 
-def test_folders_beyond_the_kernels_limit_mean_polling(tmp_path: Path) -> None:
+def test_folders_beyond_the_kernels_limit_are_polled_and_the_others_watched(tmp_path: Path) -> None:
     events = in_namespace(
         tmp_path,
         """
@@ -364,7 +345,38 @@ show(loop)
 """,
     )
     (degraded,) = [fields for event, fields in events if event is Event.WATCH_DEGRADED]
-    assert degraded["reason"] == Kind.BLIND.value
+    assert degraded["mode"] == "partly polling"
+    assert degraded["folder"] in {"cam1", "cam2"}
+    assert "limit" in degraded["reason"]
+
+
+# An outbox inside the inbox ---------------------------------------------------------------------
+
+
+def test_an_inbox_that_holds_the_outbox_is_not_attached(start: Start, tmp_path: Path) -> None:
+    """Heatmaps of heatmaps of heatmaps."""
+    (tmp_path / "real" / "results").mkdir(parents=True)
+    (tmp_path / "outbox").symlink_to(tmp_path / "real" / "results")
+    loop = start(watch="auto", poll_interval="100ms")
+    loop.until_drained()
+    loop.inbox.rename(tmp_path / "elsewhere")
+    (tmp_path / "inbox").symlink_to(tmp_path / "real")
+    (tmp_path / "real" / "a.jpg").write_bytes(b"x")
+    loop.until(lambda: loop.fields_of(Event.INBOX_LOST))
+    loop.run_for(1.5)
+    assert not loop.taken
+    assert len(loop.fields_of(Event.INBOX_LOST)) == 1
+    (tmp_path / "outbox").unlink()
+    loop.until_taken("a.jpg")
+
+
+def test_the_log_says_why_such_an_inbox_is_not_attached(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "inbox" / "results").mkdir(parents=True)
+    (tmp_path / "outbox").symlink_to(tmp_path / "inbox" / "results")
+    loop = start()
+    (lost,) = loop.fields_of(Event.INBOX_LOST)
+    assert "paths.outbox" in lost["reason"]
+    assert "lies inside paths.inbox" in lost["reason"]
 
 
 # Shares ---------------------------------------------------------------------------------------
@@ -392,4 +404,4 @@ def test_a_share_is_polled_without_a_probe(start: Start, monkeypatch: pytest.Mon
     loop.until_taken("a.jpg")
     (degraded,) = loop.fields_of(Event.WATCH_DEGRADED)
     assert "nfs4" in degraded["reason"]
-    assert loop.intake._attachment._watcher is None
+    assert loop.intake._attachment.watcher is None

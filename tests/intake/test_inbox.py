@@ -15,8 +15,10 @@ from inbox_loop import Loop, Start
 
 from depthd.contract.events import Event
 from depthd.intake import Intake, entries, inbox
+from depthd.intake.notes import Notes
 from depthd.intake.refusals import Refusals
-from depthd.intake.scan import Looker, Refusal
+from depthd.intake.rights import Refusal
+from depthd.intake.scan import Looker
 
 
 def drop(loop: Loop, *names: str) -> None:
@@ -94,10 +96,8 @@ def test_what_changed_while_it_waited_and_was_put_back_is_handed_out_as_it_is(lo
     loop.until(lambda: loop.intake.backlog == 3, take=False)
     (loop.inbox / "a.jpg").write_bytes(b"longer")
     (loop.inbox / "b.jpg").unlink()
-    os.link(loop.inbox / "c.jpg", loop.root / "other name")
     for candidate in loop.intake.take(3):  # whoever takes them looks at them
         loop.intake.put_back(candidate)
-    (loop.root / "other name").unlink()
     loop.until_taken("a.jpg", "c.jpg")
     assert {seen.size for seen in loop.taken} == {1, 6}
 
@@ -110,7 +110,6 @@ def test_hostile_entries_are_left_alone_and_told_once(loop: Loop, tmp_path: Path
     (secrets / "s.jpg").write_bytes(b"secret")
     (loop.inbox / "link.jpg").symlink_to(secret)
     (loop.inbox / "folder").symlink_to(secrets)
-    os.link(secret, loop.inbox / "hard.jpg")
     os.mkfifo(loop.inbox / "fifo.jpg")
     (loop.inbox / "folder.jpg").mkdir()
     drop(loop, "notes.txt", "folder.jpg/real.jpg")
@@ -121,7 +120,6 @@ def test_hostile_entries_are_left_alone_and_told_once(loop: Loop, tmp_path: Path
     assert loop.ignored() == {
         "link.jpg": Refusal.SYMLINK,
         "folder": Refusal.SYMLINK,
-        "hard.jpg": Refusal.HARD_LINK,
         "fifo.jpg": Refusal.SPECIAL,
         "socket.jpg": Refusal.SPECIAL,
         "notes.txt": Refusal.NAME,
@@ -229,7 +227,7 @@ def test_polling_looks_as_far_apart_as_it_polls(start: Start, tmp_path: Path) ->
 def test_a_rescan_finds_what_was_never_reported(
     loop: Loop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop.intake._notes, "add", lambda note: None)
+    monkeypatch.setattr(Notes, "add", lambda *_: None)
     drop(loop, "a.jpg")
     loop.until_rescanned()
     assert loop.names == ["a.jpg"]
@@ -309,7 +307,7 @@ def test_a_slice_is_bounded_however_much_there_is(start: Start, tmp_path: Path) 
 def test_no_more_than_the_limit_is_remembered_and_the_rest_is_found_later(
     start: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(inbox, "_TRACKED", 50)
+    monkeypatch.setattr(inbox, "_TRACKED", 100)
     names = fill(tmp_path, 150)
     loop = start(settle="0s")
     most = [0]
@@ -328,11 +326,12 @@ def test_what_was_told_is_bounded_and_forgotten_with_its_entry() -> None:
     for number in range(10):
         refusals.say(f"{number}.txt", Refusal.NAME)
     assert told == ["0.txt", "1.txt", "2.txt", "3.txt"]  # the last one says that silence begins
-    assert refusals.meet("9.txt")
+    assert refusals.is_full
     for _ in range(3):
         refusals.end_round()  # the others are not met again
-        refusals.say("0.txt", Refusal.NAME)
-    refusals.say("0.txt", Refusal.NAME)
+        refusals.meet("0.txt", Refusal.NAME)
+    assert refusals.known("0.txt") is Refusal.NAME
+    assert refusals.known("2.txt") is None
     refusals.say("1.txt", Refusal.NAME)
     assert told[4:] == ["1.txt"]
     refusals.say("0.txt", Refusal.SYMLINK)  # something else has its name now

@@ -9,15 +9,21 @@ from pathlib import Path
 import pytest
 
 from depthd.intake.patterns import Names
-from depthd.intake.scan import MAX_DEPTH, MAX_PATH, Looker, Refusal, refusal, walk
+from depthd.intake.rights import Folder, Refusal
+from depthd.intake.scan import MAX_DEPTH, MAX_PATH, Looker, walk
 
 NAMES = Names(["*.jpg"], ["thumbs/*"])
+
+
+def pass_by(path: str, folder: Folder) -> None:
+    """Called with each folder."""
 
 
 def found(inbox: Path, top: str = "", *, recursive: bool = True) -> dict[str, Refusal | None]:
     return {
         name: entry if isinstance(entry, Refusal) else None
-        for name, entry in walk(inbox, top, NAMES, recursive=recursive)
+        for name, entry, _ in walk(inbox, top, NAMES, pass_by, recursive=recursive)
+        if entry is not None
     }
 
 
@@ -122,7 +128,7 @@ def test_no_handle_is_left_open(tmp_path: Path) -> None:
     before = handles()
     found(tmp_path)
     assert handles() == before
-    half = walk(tmp_path, "", NAMES, recursive=True)
+    half = walk(tmp_path, "", NAMES, pass_by, recursive=True)
     next(half)
     assert handles() > before
     half.close()
@@ -138,8 +144,22 @@ def test_an_inbox_that_is_not_there_is_an_error(tmp_path: Path) -> None:
         found(tmp_path / "nowhere")
 
 
-def test_a_hard_link_shows_in_the_look(tmp_path: Path) -> None:
-    photo = write(tmp_path / "a.jpg")
-    assert refusal(photo.lstat()) is None
-    os.link(photo, tmp_path / "b.jpg")
-    assert refusal(photo.lstat()) is Refusal.HARD_LINK
+def test_each_folder_is_told_before_it_is_listed(tmp_path: Path) -> None:
+    write(tmp_path / "cam" / "a.jpg")
+    told: list[str] = []
+
+    def enter(path: str, folder: Folder) -> None:
+        told.append(path)
+        if path == "cam":  # whatever comes now is either listed or reported
+            os.close(os.open("b.jpg", os.O_CREAT | os.O_WRONLY, dir_fd=folder.handle))
+
+    names = {name for name, entry, _ in walk(tmp_path, "", NAMES, enter, recursive=True) if entry}
+    assert told == ["", "cam"]
+    assert names == {"cam/a.jpg", "cam/b.jpg"}
+
+
+def test_no_step_of_a_walk_is_long_whatever_it_passes_over(tmp_path: Path) -> None:
+    for number in range(1000):
+        (tmp_path / f"folder{number}").mkdir()
+        (tmp_path / f".hidden{number}").touch()
+    assert len(list(walk(tmp_path, "", NAMES, pass_by, recursive=True))) >= 1000 + 1000 // 64

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from depthd.intake.settle import SHORTEST_QUIET, Candidate, Settling
+from depthd.intake.candidate import Candidate
+from depthd.intake.settle import SHORTEST_QUIET, Settling
 
 PATIENCE = 60.0
 
 
-def photo(name: str = "a.jpg", version: int = 1, size: int = 10) -> Candidate:
-    return Candidate(name, size, version, 1, 1)
+def photo(name: str = "a.jpg", version: int = 1, size: int = 10, owner: int = 0) -> Candidate:
+    return Candidate(name, size, version, 1, 1, owner)
 
 
 def test_an_event_settles_after_exactly_the_quiet_time() -> None:
@@ -85,26 +86,105 @@ def test_shares_want_looks_further_apart() -> None:
     assert settling.due(15.0, 9) == ["a.jpg"]
 
 
+def test_a_writer_that_was_done_before_the_name_came_needs_no_wait() -> None:
+    settling = Settling(2.0, PATIENCE)
+    assert settling.closed(photo(), 10.0, is_done=True)
+    assert settling.take() == photo()
+    assert not settling.closed(photo("empty.jpg", size=0), 10.0, is_done=True)
+
+
+def rewrite(settling: Settling, until: float, sizes: tuple[int, ...], start: float = 10.0) -> float:
+    """Close a name every second until it is whole; returns when it was."""
+    now = start
+    while now <= until:
+        turn = int(now)
+        if settling.closed(photo(version=turn, size=sizes[turn % len(sizes)]), now):
+            return now
+        now += 1.0
+    return float("inf")
+
+
+def test_a_name_that_is_rewritten_without_end_is_taken_at_a_close_at_last() -> None:
+    settling = Settling(2.0, PATIENCE)
+    assert rewrite(settling, 100.0, (10,)) == 20.0
+    assert settling.take() == photo(version=20)
+    assert rewrite(settling, 100.0, (10, 12, 9), start=21.0) == 31.0  # and the next one anew
+
+
+def test_looks_in_between_do_not_begin_the_wait_anew() -> None:
+    settling = Settling(2.0, PATIENCE)
+    settling.closed(photo(version=1), 10.0)
+    settling.closed(photo(version=2, size=0), 14.0)  # truncated: about to be rewritten
+    settling.seen(photo(version=3), 17.0)
+    assert settling.closed(photo(version=4), 20.0)
+
+
+def test_a_file_that_only_grows_is_no_rewritten_one() -> None:
+    """Whoever appends, and closes after each piece, would lose the rest."""
+    settling = Settling(2.0, PATIENCE)
+    for second in range(60):
+        assert not settling.closed(photo(version=second, size=10 + second), 10.0 + second)
+
+
+def test_a_rewritten_name_keeps_its_turn_and_shows_how_it_looks_now() -> None:
+    settling = Settling(2.0, PATIENCE)
+    rewrite(settling, 100.0, (10,))
+    settling.closed(photo("later.jpg"), 20.5, is_done=True)
+    assert settling.closed(photo(version=21), 21.0)
+    assert settling.take() == photo(version=21)
+
+
+def test_a_rewritten_name_that_was_put_back_is_whole_at_the_next_close() -> None:
+    settling = Settling(2.0, PATIENCE)
+    rewrite(settling, 100.0, (10,))
+    taken = settling.take()
+    assert taken is not None
+    settling.put_back(taken, 20.5)  # it was being written just then
+    assert settling.closed(photo(version=21), 21.0)
+
+
 def test_memory_is_bounded_and_room_is_told_once() -> None:
-    settling = Settling(0.0, PATIENCE, limit=4)
-    for number in range(6):
-        settling.closed(photo(f"{number}.jpg"), 10.0)
-    assert len(settling) == 4
+    settling = Settling(0.0, PATIENCE, limit=8)
+    for number in range(12):
+        settling.closed(photo(f"cam/{number}.jpg"), 10.0)
+    assert len(settling) == 4  # as much as is left for others
     assert settling.is_full
-    assert not settling.regains_room()
+    assert settling.folders_with_room() == []
     settling.take()
     settling.take()
-    assert settling.regains_room()
-    assert not settling.regains_room()
+    assert settling.folders_with_room() == ["cam"]
+    assert settling.folders_with_room() == []
+    assert not settling.is_full
+
+
+def test_a_folder_that_fills_the_memory_leaves_room_for_the_others() -> None:
+    settling = Settling(0.0, PATIENCE, limit=1000)
+    for number in range(5000):
+        settling.closed(photo(f"flood/{number}.jpg"), 10.0)
+    assert settling.closed(photo("cam/a.jpg", owner=7), 10.0)
+    for number in range(5000):  # in folders of their own they are still one owner's
+        settling.closed(photo(f"flood{number}/a.jpg"), 10.0)
+    assert settling.closed(photo("cam2/a.jpg", owner=8), 10.0)
+    assert len(settling) <= 1000
+
+
+def test_long_names_count_for_what_they_weigh() -> None:
+    settling = Settling(0.0, PATIENCE, limit=1000)
+    for number in range(1000):
+        settling.closed(photo(f"{'x' * 2000}{number}.jpg"), 10.0)
+    assert 20 < len(settling) < 40
+    settling.clear()
+    for number in range(1000):
+        settling.closed(photo(f"{number}.jpg"), 10.0)
+    assert len(settling) == 500
 
 
 def test_the_longest_waiting_comes_first() -> None:
     settling = Settling(0.0, PATIENCE)
     for number in range(5):
         settling.closed(photo(f"{number}.jpg"), 10.0 + number)
-    settling.closed(photo("0.jpg", version=2), 20.0)
     taken = [settling.take() for _ in range(5)]
-    assert [seen.name for seen in taken if seen] == [f"{n}.jpg" for n in (1, 2, 3, 4, 0)]
+    assert [seen.name for seen in taken if seen] == [f"{n}.jpg" for n in range(5)]
 
 
 # Every interleaving ---------------------------------------------------------------------------
@@ -114,6 +194,7 @@ STEPS = st.one_of(
     st.tuples(st.just("write"), st.sampled_from(NAMES)),
     st.tuples(st.just("vanish"), st.sampled_from(NAMES)),
     st.tuples(st.just("close"), st.sampled_from(NAMES)),
+    st.tuples(st.just("rename in"), st.sampled_from(NAMES)),
     st.tuples(st.just("scan"), st.sampled_from(["by time", "asked for"])),
     st.tuples(st.just("look"), st.just("")),
     st.tuples(st.just("take"), st.just("")),
@@ -132,6 +213,7 @@ class World:
     files: dict[str, int] = field(default_factory=dict)
     changed: dict[str, float] = field(default_factory=dict)
     closed: dict[str, bool] = field(default_factory=dict)
+    first: dict[str, float] = field(default_factory=dict)
     taken: list[str] = field(default_factory=list)
 
     def look(self, name: str) -> Candidate:
@@ -139,17 +221,25 @@ class World:
 
     def write(self, name: str) -> None:
         self.versions += 1
+        self.first.setdefault(name, self.now)
         self.files[name] = self.versions
         self.changed[name] = self.now
         self.closed[name] = False
 
     def vanish(self, name: str) -> None:
-        self.files.pop(name, None)
+        self.files.pop(name, None)  # its first time stays: another of the name may come unseen
 
     def close(self, name: str) -> None:
         if name in self.files:
             self.closed[name] = True
             self.check(name, is_whole=self.settling.closed(self.look(name), self.now))
+
+    def rename_in(self, name: str) -> None:
+        """A writer that is done gives its file this name."""
+        self.write(name)
+        self.closed[name] = True
+        seen = self.settling.closed(self.look(name), self.now, is_done=True)
+        self.check(name, is_whole=seen, is_done=True)
 
     def scan(self, why: str) -> None:
         for name in self.files:
@@ -164,9 +254,10 @@ class World:
             else:
                 self.settling.gone(name)
 
-    def check(self, name: str, *, is_whole: bool) -> None:
+    def check(self, name: str, *, is_whole: bool, is_done: bool = False) -> None:
         """Whole means: closed just now, or unchanged for at least the quiet time."""
-        if is_whole and not (self.settle == 0 and self.closed[name]):
+        is_late = self.closed[name] and self.now - self.first[name] >= 5 * self.settle
+        if is_whole and not is_done and not is_late:
             assert self.now - self.changed[name] >= self.settle
 
     def take(self) -> None:
@@ -187,7 +278,7 @@ class World:
             case "scan":
                 self.scan(what)
             case _:
-                getattr(self, action)(what)
+                getattr(self, action.replace(" ", "_"))(what)
 
 
 @given(steps=st.lists(STEPS, max_size=60), settle=st.sampled_from([0.0, 1.0, 2.0]))

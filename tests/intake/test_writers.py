@@ -10,6 +10,7 @@ import pytest
 from inbox_loop import Loop, Start
 
 from depthd.contract.events import Event
+from depthd.intake.notes import Notes
 
 PHOTO = b"photo" * 1000
 
@@ -168,6 +169,18 @@ def test_names_of_any_bytes_and_of_full_length(loop: Loop) -> None:
     loop.until_taken(*names)
 
 
+def test_a_hard_link_is_an_ordinary_photo(loop: Loop) -> None:
+    original = loop.root / "IMG_1.jpg"
+    original.write_bytes(PHOTO)
+    os.link(original, loop.inbox / "IMG_1.jpg")
+    if loop.modes() == ["polling"]:
+        loop.until_rescanned()
+    loop.until_taken("IMG_1.jpg")
+    assert loop.ignored() == {}
+    assert original.read_bytes() == PHOTO
+    assert original.stat().st_nlink == 2  # the other name, and the one that was renamed
+
+
 def test_a_link_whose_other_name_goes_is_taken(loop: Loop) -> None:
     """Writers of the Maildir kind link the finished file to its name, then drop the first."""
     hidden = loop.inbox / ".building"
@@ -198,7 +211,7 @@ def test_what_events_missed_is_found_by_the_periodic_scan(
 ) -> None:
     loop = start(watch="native", rescan_interval="100ms")
     loop.until_drained()
-    monkeypatch.setattr(loop.intake._notes, "add", lambda note: None)
+    monkeypatch.setattr(Notes, "add", lambda *_: None)
     (loop.inbox / "missed.jpg").write_bytes(PHOTO)
     loop.until_taken("missed.jpg")
     assert loop.fields_of(Event.INBOX_LOST) == []

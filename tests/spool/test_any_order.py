@@ -118,7 +118,7 @@ class SpoolMachine(RuleBasedStateMachine):
             about = os.lstat(self.root / "inbox" / name)
         except FileNotFoundError:
             return
-        candidate = Candidate(name, about.st_size, about.st_mtime_ns, about.st_dev, about.st_ino)
+        candidate = Candidate.of(name, about)
 
         def act() -> None:
             try:

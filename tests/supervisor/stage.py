@@ -176,7 +176,7 @@ def drop(root: Path, name: str, content: bytes = b"photo") -> Candidate:
 
 def look(root: Path, name: str) -> Candidate:
     about = os.lstat(root / "inbox" / name)
-    return Candidate(name, about.st_size, about.st_mtime_ns, about.st_dev, about.st_ino)
+    return Candidate.of(name, about)
 
 
 class Stage:

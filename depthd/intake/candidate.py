@@ -1,0 +1,42 @@
+"""A photo in the inbox as a look showed it. Knows nothing else."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A file in the inbox as it looked the last time.
+
+    `name` is relative to the inbox, separated by slashes; bytes that are not UTF-8 are
+    surrogates, as `os.fsdecode` makes them. `owner` is a user id.
+    """
+
+    name: str
+    size: int
+    mtime_ns: int
+    device: int
+    inode: int
+    owner: int
+
+    @classmethod
+    def of(cls, name: str, about: os.stat_result) -> Candidate:
+        """From what a look showed."""
+        return cls(name, about.st_size, about.st_mtime_ns, about.st_dev, about.st_ino, about.st_uid)
+
+    @property
+    def folder(self) -> str:
+        """Path of its folder inside the inbox; empty for the inbox itself."""
+        return self.name.rpartition("/")[0]
+
+    @property
+    def top(self) -> str:
+        """Its folder just below the inbox; empty for the inbox itself."""
+        return top_of(self.folder)
+
+
+def top_of(folder: str) -> str:
+    """The first part of a folder's path."""
+    return folder.partition("/")[0]
