@@ -9,10 +9,11 @@ import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
-from depthd.contract.formats import MANIFEST_SUFFIX
+from depthd.contract.formats import ERROR_SUFFIX, MANIFEST_SUFFIX
 from depthd.contract.names import SetName
 from depthd.publish.reading import read_ours
 from depthd.system import files
@@ -63,6 +64,10 @@ class Place:
                 _is_taken(name.base + suffix, folder) for suffix in suffixes
             )
 
+    def path(self, name: SetName) -> str:
+        """Where a set's files would lie, without their suffix."""
+        return f"{self.root}/{name.path}"
+
     def owner(self) -> int:
         """The user id that our own files have here."""
         with self.private.open() as handle:
@@ -98,11 +103,26 @@ class Places:
 
     def is_taken(self, name: SetName) -> bool:
         """Whether another photo's set has this name, in whichever form a disk takes."""
+        return any(self._may_be_taken(form) and self._is_taken(form) for form in forms(name))
+
+    def _may_be_taken(self, name: SetName) -> bool:
+        """A quick look, which may follow a symlink: where it finds nothing, there is nothing."""
+        suffixes = {
+            self.outbox: (MANIFEST_SUFFIX,),
+            self.done: ("",),
+            self.failed: ("", ERROR_SUFFIX),
+        }
         return any(
+            os.path.lexists(place.path(name) + suffix)
+            for place in self.all
+            for suffix in suffixes[place]
+        )
+
+    def _is_taken(self, form: SetName) -> bool:
+        return (
             self.outbox.holds(form, MANIFEST_SUFFIX)
             or (self.done is not None and self.done.holds(form, ""))
             or (self.failed is not None and _is_taken_by_failure(self.failed, form))
-            for form in forms(name)
         )
 
     def forget_failure(self, name: SetName) -> None:
@@ -110,8 +130,7 @@ class Places:
         if self.failed is None:
             return
         for form in forms(name):
-            hint = self.failed.root.joinpath(*form.folders, form.error_note)
-            if not os.path.lexists(hint):
+            if not os.path.lexists(self.failed.path(form) + ERROR_SUFFIX):
                 continue
             with self.failed.folder(form) as folder:
                 if folder is not None and _has_reason_only(self.failed, form, folder):
@@ -143,6 +162,7 @@ def _is_taken(name: str, folder: int) -> bool:
         raise
 
 
+@lru_cache(maxsize=256)
 def forms(name: SetName) -> tuple[SetName, ...]:
     """A name as it is, and where that differs the form that every file system takes."""
     portable = name.portable()

@@ -159,7 +159,8 @@ class Publisher:
             if not self._link_all(suffixes, name, outlets, folder):
                 return False
             os.fsync(folder)
-            self._remove_hidden(outlets.job, outlets.staging)
+            for suffix in suffixes:
+                files.unlink_if_exists(outlets.job + suffix, outlets.staging)
         return True
 
     @staticmethod

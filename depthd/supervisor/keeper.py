@@ -113,8 +113,8 @@ class Keeper:
     def sources(self) -> set[int]:
         """Descriptors to wake for."""
         workers = [held.worker for held in (self._current, self._next) if held]
-        workers += [worker for worker, _ in self._dying]
-        return {source for worker in workers for source in worker.sources()}
+        dying = {worker.sources()[1] for worker, _ in self._dying}
+        return {source for worker in workers for source in worker.sources()} | dying
 
     # life --------------------------------------------------------------------------------------
 

@@ -124,12 +124,14 @@ class Service:
         self._dispatcher = Dispatcher(
             config, parts.errands, self._filework, self._keeper, self._gate, self._emit, clock
         )
-        self._intake = Intake(config, signals.wake, self._emit)
+        self._intake = Intake(config, self._wake_for_intake, self._emit)
         self._selector = selectors.DefaultSelector()
         self._selector.register(signals.reader, selectors.EVENT_READ)
         self._watched: set[int] = set()
         self._weights = WeightsFile(config.folder("state"))
         self._installation = Installation()
+        self._intake_woke = True
+        self._intake_due = 0.0
         self._must_reload_again = False
         self._is_probing = False
         self._is_looking_at_disk = False
@@ -144,6 +146,11 @@ class Service:
 
     def _emit(self, event: Event, /, **fields: object) -> None:
         self._logs.emit(event, **fields)
+
+    def _wake_for_intake(self) -> None:
+        """Called on the watcher's threads."""
+        self._intake_woke = True
+        self._signals.wake()
 
     # life ------------------------------------------------------------------------------------
 
@@ -183,7 +190,10 @@ class Service:
         self._dispatcher.hear(news)
         if news.is_other_version:
             self._upgrade(now)
-        wishes += [self._intake.work(now), self._tick(now)]
+        if now >= self._intake_due or self._intake_woke:
+            self._intake_woke = False
+            self._intake_due = self._intake.work(now)
+        wishes += [self._intake_due, self._tick(now)]
         if self._next_parts is not None and not self._dispatcher.is_working:
             self._exchange_parts(self._next_parts)
         if self._keeper.wants_exchange and not self._dispatcher.is_working:
@@ -207,9 +217,10 @@ class Service:
         self._keeper.stop(self._clock(), at_once=self._dispatcher.is_working)
         end = self._clock() + _END
         while self._clock() < end and (self._filework.pending or not self._keeper.is_gone()):
-            self._filework.deliver()
-            self._selector.select(0.01)
+            self._watch_sources()
+            self._selector.select(0.05)
             self._signals.drain()
+            self._filework.deliver()
         self._keeper.abandon()
         self._filework.stop()
         self._write_status("stopped")
@@ -285,6 +296,7 @@ class Service:
         self._notifier.tell(RELOADING="1")
         self._logs.reopen()
         self._intake.rescan()
+        self._intake_woke = True
         try:
             config = self._reload()
             changes = Changes.between(self._config, config)
@@ -316,7 +328,7 @@ class Service:
             former.close()
         if changes.intake:
             self._intake.stop()
-            self._intake = Intake(config, self._signals.wake, self._emit)
+            self._intake = Intake(config, self._wake_for_intake, self._emit)
             self._intake.start()
         if changes.status:
             self._status_file = StatusFile(config.folder("state"))
@@ -347,6 +359,7 @@ class Service:
         while claimed < _CLAIMS_A_TURN and (room := self._dispatcher.room) > 0:
             candidates = self._intake.take(room, self._dispatcher.home.held_folders())
             self._dispatcher.others_wait = bool(candidates)
+            self._intake_woke = len(candidates) < room  # there may be more to find
             if not candidates:
                 return
             claimed += len(candidates)

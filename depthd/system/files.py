@@ -262,8 +262,11 @@ def unlink_if_exists(name: str, dir_fd: int) -> None:
 
 def make(name: str, dir_fd: int) -> int:
     """Handle of a new empty file for writing; a leftover of that name is removed."""
-    unlink_if_exists(name, dir_fd)
     flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        return os.open(name, flags, 0o600, dir_fd=dir_fd)
+    except FileExistsError:
+        os.unlink(name, dir_fd=dir_fd)
     return os.open(name, flags, 0o600, dir_fd=dir_fd)
 
 

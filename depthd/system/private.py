@@ -48,6 +48,9 @@ class PrivateFolder:
 
     def handle(self) -> int:
         """The same, to be closed by the caller; it stays valid when the name changes hands."""
+        handle = self._open_ours(self.root / self._name)  # nearly always
+        if handle is not None:
+            return handle
         with files.directory(self.root) as top:
             for _ in range(3):
                 handle = self._enter(top, self._name)
@@ -62,7 +65,7 @@ class PrivateFolder:
             names = [entry.name for entry in entries if entry.name.startswith(NAME)]
             ours = []
             for name in names:
-                handle = self._open_ours(top, name)
+                handle = self._open_ours(name, top)
                 if handle is not None:
                     os.close(handle)
                     ours.append(name)
@@ -76,7 +79,7 @@ class PrivateFolder:
             FileNotFoundError: it is not there any more, or not ours.
         """
         with files.directory(self.root) as top:
-            handle = self._open_ours(top, name)
+            handle = self._open_ours(name, top)
         if handle is None:
             raise FileNotFoundError(name)
         try:
@@ -88,9 +91,9 @@ class PrivateFolder:
         with suppress(FileExistsError):
             os.mkdir(name, _MODE, dir_fd=top)
             os.fsync(top)
-        return self._open_ours(top, name)
+        return self._open_ours(name, top)
 
-    def _open_ours(self, top: int, name: str) -> int | None:
+    def _open_ours(self, name: str | Path, top: int | None = None) -> int | None:
         try:
             handle = os.open(name, _FLAGS, dir_fd=top)
         except (FileNotFoundError, NotADirectoryError, PermissionError):
