@@ -24,6 +24,10 @@ class Event(StrEnum):
     RELOAD_REFUSED = "service.reload_refused"
     LOG_LOST = "log.lost"
     LOG_FOUND = "log.found"
+    LOG_SHORTENED = "log.shortened"
+    STDERR_BEHIND = "log.stderr_behind"
+    CONSUMER_BEHIND = "consumer.behind"
+    CONSUMER_FAILED = "consumer.failed"
     # intake
     WATCH_STARTED = "watch.started"
     WATCH_DEGRADED = "watch.degraded"
@@ -47,6 +51,7 @@ class Event(StrEnum):
     WORKER_READY = "worker.ready"
     WORKER_DIED = "worker.died"
     WORKER_KILLED = "worker.killed"
+    WORKER_SAID = "worker.said"
     WORKER_UNAVAILABLE = "worker.unavailable"
     WORKER_EXCHANGED = "worker.exchanged"
     MODEL_FALLBACK = "model.fallback"
@@ -79,6 +84,16 @@ MEANINGS: dict[Event, Meaning] = {
     Event.LOG_FOUND: Meaning(
         "warning", "The log file can be written again; `lost` lines are not in it."
     ),
+    Event.LOG_SHORTENED: Meaning(
+        "warning", "An event (`of`) came too often within a minute; `left_out` are not written."
+    ),
+    Event.STDERR_BEHIND: Meaning(
+        "warning", "Nobody read standard error for a while; `lost` lines are not on it."
+    ),
+    Event.CONSUMER_BEHIND: Meaning(
+        "warning", "A consumer of events was too slow; it did not get `lost` of them."
+    ),
+    Event.CONSUMER_FAILED: Meaning("error", "A consumer of events failed and gets no more."),
     Event.WATCH_STARTED: Meaning("info", "The inbox is watched, by native events or by polling."),
     Event.WATCH_DEGRADED: Meaning("warning", "Native events do not work here; polling instead."),
     Event.WATCH_LOST: Meaning("warning", "The watcher died; it is started anew."),
@@ -101,6 +116,7 @@ MEANINGS: dict[Event, Meaning] = {
     Event.WORKER_READY: Meaning("info", "The worker holds the model; name, hash, engine follow."),
     Event.WORKER_DIED: Meaning("error", "The worker process ended by itself."),
     Event.WORKER_KILLED: Meaning("error", "The worker was killed at a deadline."),
+    Event.WORKER_SAID: Meaning("warning", "A library in the worker wrote to standard error."),
     Event.WORKER_UNAVAILABLE: Meaning(
         "error", "A new worker cannot serve now; it is tried again by itself."
     ),
@@ -110,3 +126,11 @@ MEANINGS: dict[Event, Meaning] = {
     ),
     Event.MODEL_STEP: Meaning("info", "Finding, downloading or converting the model."),
 }
+
+
+def most_a_minute(event: Event) -> int:
+    """How many of an event are written to a log in a minute; the others are counted.
+
+    A hundred photos a second are more than any work on them comes near to.
+    """
+    return 6000 if event.startswith("photo.") else 300
