@@ -2,64 +2,114 @@
 
 Knows the events and the `log` section, nothing of photos or folders beyond its own file.
 One event is one line whatever a file name contains, and nothing that happens to a log (full
-disk, folder gone, closed pipe) reaches the caller: lines that cannot be written are counted.
+disk, folder gone, closed pipe, a reader that is stuck) reaches the caller: lines that cannot be
+written are counted, and so are those of an event that comes too often.
 """
 
 from __future__ import annotations
 
-import errno
-import json
 import os
+import select
 import threading
 import time
-from collections.abc import MutableMapping
+from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
-
-import structlog
+from typing import NoReturn
 
 from depthd.config.declaration import Log
-from depthd.contract.events import MEANINGS, Event
+from depthd.contract.events import MEANINGS, Event, most_a_minute
+from depthd.supervisor.events_out import Drain, Emit
+from depthd.supervisor.flood import Flood
+from depthd.supervisor.log_file import LogFile
+from depthd.supervisor.log_line import Entry, encode, entry_of, for_people
+
+__all__ = ["FILE_NAME", "Emit", "Logs", "configure"]
 
 FILE_NAME = "depthd.jsonl"
-_FILE_MODE = 0o640
-_LOOK_EVERY = 1.0  # seconds between two looks whether the file was moved, or can be had again
-
-Entry = MutableMapping[str, Any]
-
-
-class Emit(Protocol):
-    """What a room gets to tell what happens: one event, its fields by name."""
-
-    def __call__(self, event: Event, /, **fields: object) -> None: ...
+_LEVELS = ("debug", "info", "warning", "error")
+_PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3}  # of syslog, see sd-daemon(3)
+_LINES_WAITING = 1000  # for the reader of standard error
+_PATIENCE = 1.0  # seconds that a reader of standard error gets at the end
 
 
 class Logs:
-    """The open sinks."""
+    """The open sinks.
 
-    def __init__(self, level: str, sinks: _Sinks) -> None:
-        self._sinks = sinks
-        logger = structlog.wrap_logger(
-            sinks,
-            processors=[_complete],
-            wrapper_class=structlog.make_filtering_bound_logger(level),
-        ).bind()
-        self._write = {event: getattr(logger, MEANINGS[event].level) for event in Event}
+    Args:
+        level: the least severe one that is written.
+        clock: seconds; runs on.
+    """
+
+    def __init__(
+        self,
+        level: str,
+        file: LogFile | None,
+        console: Console | None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._file = file
+        self._console = console
+        self._clock = clock
+        self._levels = frozenset(_LEVELS[_LEVELS.index(level) :])
+        self._flood = Flood(most_a_minute)
+        self._alarm: threading.Timer | None = None  # rings when a count is due
+        self._lock = threading.Lock()
 
     def emit(self, event: Event, /, **fields: object) -> None:
         """Write one event; safe from any thread, never raises for the state of a log.
 
         Fields are text, numbers, booleans, None, paths, or lists of them.
         """
-        self._write[event](event, **fields)
+        if MEANINGS[event].level not in self._levels:
+            return
+        with self._lock:
+            self._say_what_was_left_out(now := self._clock())
+            if self._flood.admits(event, now):
+                self._write(entry_of(event, **fields))
+            elif self._alarm is None:
+                self._set_alarm(now)
 
     def reopen(self) -> None:
         """Open the file anew at the next event (SIGHUP, after a rotation)."""
-        self._sinks.close()
+        with self._lock:
+            if self._file is not None:
+                self._file.close()
 
-    close = reopen
+    def close(self) -> None:
+        """Say what is still to be said, and let standard error's reader have it if it reads."""
+        with self._lock:
+            if self._alarm is not None:
+                self._alarm.cancel()
+            self._say_what_was_left_out(float("inf"))
+            if self._file is not None:
+                self._file.close()
+        if self._console is not None:
+            self._console.close(_PATIENCE)
+
+    def _write(self, entry: Entry) -> None:
+        if self._console is not None:
+            self._console.offer(entry)
+        news = self._file.write(encode(entry)) if self._file is not None else None
+        if news is not None and self._console is not None:
+            self._console.offer(news)
+
+    def _say_what_was_left_out(self, now: float) -> None:
+        for event, count in self._flood.over(now):
+            self._write(entry_of(Event.LOG_SHORTENED, of=event, left_out=count))
+
+    def _set_alarm(self, now: float) -> None:
+        end = self._flood.next_end()
+        if end is not None:
+            self._alarm = threading.Timer(end - now, self._ring)
+            self._alarm.daemon = True
+            self._alarm.start()
+
+    def _ring(self) -> None:
+        with self._lock:
+            self._alarm = None
+            self._say_what_was_left_out(now := self._clock())
+            self._set_alarm(now)
 
 
 def configure(log: Log, folder: Path | None, *, stderr: int = 2) -> Logs:
@@ -70,195 +120,65 @@ def configure(log: Log, folder: Path | None, *, stderr: int = 2) -> Logs:
         folder: where depthd.jsonl goes; None writes no file.
         stderr: descriptor of standard error.
     """
-    file = _File(folder / FILE_NAME) if log.file and folder is not None else None
-    return Logs(log.level, _Sinks(file, _open_console(log.format, stderr)))
+    file = LogFile(folder / FILE_NAME) if log.file and folder is not None else None
+    return Logs(log.level, file, _open_console(log.format, stderr))
 
 
-def _open_console(log_format: str, stderr: int) -> _Console | None:
+def _open_console(log_format: str, stderr: int) -> Console | None:
     try:
         status = os.fstat(stderr)
     except OSError:  # a daemon may be started with standard error closed
         return None
     on_terminal = os.isatty(stderr)
-    return _Console(
+    return Console(
         stderr,
         as_json=log_format == "json" or (log_format == "auto" and not on_terminal),
-        # The journal notes the time of each line itself.
-        with_time=os.environ.get("JOURNAL_STREAM") != f"{status.st_dev}:{status.st_ino}",
+        is_journal=os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}",
         with_colour=on_terminal and not os.environ.get("NO_COLOR"),
     )
 
 
-def _complete(_logger: object, level: str, fields: Entry) -> Entry:
-    """The structlog processor that turns an event's fields into an entry."""
-    now = datetime.now(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
-    return {"timestamp": now, "level": level, "event": fields.pop("event"), **fields}
+class Console:
+    """Standard error; a reader that is gone or stuck costs lines, never the daemon.
 
-
-class _Sinks:
-    """The logger that structlog wraps: hands each entry to the console and to the file."""
-
-    def __init__(self, file: _File | None, console: _Console | None) -> None:
-        self._file = file
-        self._console = console
-        self._lock = threading.Lock()
-
-    def write(self, /, **entry: Any) -> None:
-        line = encode(entry)
-        with self._lock:
-            if self._console is not None:
-                self._console.write(entry, line)
-            news = self._file.write(line) if self._file is not None else None
-            if news is not None and self._console is not None:
-                self._console.write(news, encode(news))
-
-    debug = info = warning = error = write
-
-    def close(self) -> None:
-        with self._lock:
-            if self._file is not None:
-                self._file.close()
-
-
-class _File:
-    """depthd.jsonl: followed when it is moved away, tried again when it cannot be written."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._descriptor = -1
-        self._next_look = 0.0
-        self._lost = 0
-        self._is_torn = False  # the disk filled up in the middle of a line
-
-    def close(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-        self._descriptor = -1
-        self._next_look = 0.0
-
-    def write(self, line: str) -> Entry | None:
-        """Append one line; returns what standard error must hear when the luck changes."""
-        news = None
-        try:
-            self._follow()
-            if self._lost:
-                news = _own_entry(Event.LOG_FOUND, file=str(self._path), lost=self._lost)
-                self._append(encode(news))
-                self._lost = 0
-            self._append(line)
-        except OSError as error:
-            self._lost += 1
-            if self._lost == 1:
-                reason = error.strerror or str(error)
-                return _own_entry(Event.LOG_LOST, file=str(self._path), reason=reason)
-            return None
-        return news
-
-    def _append(self, line: str) -> None:
-        data = (("\n" if self._is_torn else "") + line + "\n").encode()
-        written = os.write(self._descriptor, data)
-        self._is_torn = written < len(data)
-        if self._is_torn:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    def _follow(self) -> None:
-        """Once in a while make sure that the path still leads to the open file."""
-        now = time.monotonic()
-        if now >= self._next_look:
-            self._next_look = now + _LOOK_EVERY
-            if self._descriptor >= 0 and not self._is_in_place():
-                self.close()
-            if self._descriptor < 0:
-                self._descriptor = _open(self._path)
-                self._is_torn = False
-        if self._descriptor < 0:
-            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-
-    def _is_in_place(self) -> bool:
-        try:
-            return os.path.samestat(self._path.stat(), os.fstat(self._descriptor))
-        except OSError:
-            return False
-
-
-def _open(path: Path) -> int:
-    """Descriptor to append to `path`; a new file gets its mode whatever the umask is."""
-    flags = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK  # a FIFO must not stop the daemon
-    try:
-        return os.open(path, flags)
-    except FileNotFoundError:
-        path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-        descriptor = os.open(path, flags | os.O_CREAT, _FILE_MODE)
-        os.fchmod(descriptor, _FILE_MODE)
-        return descriptor
-
-
-class _Console:
-    """Standard error; a reader that is gone or stuck costs lines, never the daemon."""
-
-    _COLOURS = {"debug": "2", "info": "32", "warning": "33", "error": "31"}  # noqa: RUF012
+    Its descriptor may be shared with other programs, so it is not made non-blocking: a thread
+    waits for the reader instead.
+    """
 
     def __init__(
-        self, descriptor: int, *, as_json: bool, with_time: bool, with_colour: bool
+        self, descriptor: int, *, as_json: bool, is_journal: bool, with_colour: bool
     ) -> None:
         self._descriptor = descriptor
         self._as_json = as_json
-        self._with_time = with_time
+        self._is_journal = is_journal
         self._with_colour = with_colour
+        self._drain = Drain("stderr", self._write, _LINES_WAITING, _lines_lost, _give_up)
+        self.offer = self._drain.offer
+        self.close = self._drain.close
 
-    def write(self, entry: Entry, line: str) -> None:
-        """Write one entry; `line` is its JSON."""
-        if not self._with_time:
+    def _write(self, entry: Entry) -> None:
+        priority = ""
+        if self._is_journal:  # which notes the time of each line itself
             entry = {key: value for key, value in entry.items() if key != "timestamp"}
-            line = encode(entry)
-        if not self._as_json:
-            line = self._for_people(entry)
+            priority = f"<{_PRIORITIES[entry['level']]}>"
+        line = encode(entry) if self._as_json else for_people(entry, with_colour=self._with_colour)
+        data = f"{priority}{line}\n".encode()
         with suppress(OSError):
-            os.write(self._descriptor, (line + "\n").encode())
+            while data:
+                try:
+                    data = data[os.write(self._descriptor, data) :]
+                except BlockingIOError:  # another program has made it non-blocking
+                    self._wait()
 
-    def _for_people(self, entry: Entry) -> str:
-        fields = dict(entry)
-        head = [fields.pop("timestamp")] if "timestamp" in fields else []
-        level = fields.pop("level")
-        head.append(self._colour(self._COLOURS[level], f"{level:<7}"))
-        head.append(self._colour("1", f"{fields.pop('event'):<17}"))
-        return " ".join(head + [f"{key}={_short(value)}" for key, value in fields.items()])
-
-    def _colour(self, code: str, text: str) -> str:
-        return f"\x1b[{code}m{text}\x1b[0m" if self._with_colour else text
+    def _wait(self) -> None:
+        room = select.poll()
+        room.register(self._descriptor, select.POLLOUT)
+        room.poll()
 
 
-def _own_entry(event: Event, **fields: object) -> Entry:
-    return _complete(None, MEANINGS[event].level, {"event": event, **fields})
+def _give_up(error: Exception) -> NoReturn:
+    raise error  # a mistake of ours, whose traceback Python writes
 
 
-_to_json = json.JSONEncoder(ensure_ascii=False, default=str).encode
-
-
-def encode(value: object) -> str:
-    r"""`value` as JSON in printable characters only, on one line, valid Unicode.
-
-    Control characters, line separators and marks that change the writing direction become
-    JSON escapes; bytes of a file name that are not UTF-8 become the text `\xNN`.
-    """
-    text = _to_json(value)
-    return text if text.isprintable() else "".join(map(_escape, text))
-
-
-def _escape(character: str) -> str:
-    if character.isprintable():
-        return character
-    code = ord(character)
-    if 0xDC80 <= code <= 0xDCFF:  # a byte that os.fsdecode could not read
-        return f"\\\\x{code - 0xDC00:02x}"
-    if 0xD800 <= code <= 0xDFFF:
-        return f"\\\\u{code:04x}"
-    return json.dumps(character)[1:-1]
-
-
-def _short(value: object) -> str:
-    """A value for people: JSON, without quotes where nothing could be misread."""
-    text = encode(value)
-    if text.startswith('"') and len(text) > 2 and not set(text[1:-1]) & set(' "\\='):
-        return text[1:-1]
-    return text
+def _lines_lost(count: int) -> Entry:
+    return entry_of(Event.STDERR_BEHIND, lost=count)

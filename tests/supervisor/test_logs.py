@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import pty
 import re
 import resource
+import select
 import subprocess
 import sys
 import threading
@@ -21,8 +23,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from depthd.config.declaration import Log
-from depthd.contract.events import MEANINGS, Event
-from depthd.supervisor import logs
+from depthd.contract.events import MEANINGS, Event, most_a_minute
+from depthd.supervisor import flood, log_line, logs
 
 HOSTILE = [
     "line\nbreak\r.jpg",
@@ -35,6 +37,8 @@ HOSTILE = [
     "\ud800 alone",
     "\U000e0041 tag",
 ]
+
+DEADLINE = 20.0  # seconds
 
 Capture = tuple[int, Callable[[], list[str]]]
 
@@ -80,6 +84,7 @@ def test_every_event_has_its_declared_level(tmp_path: Path, stderr: Capture) -> 
     log = logs.configure(Log(level="debug", file=False), tmp_path, stderr=stderr[0])
     for event in Event:
         log.emit(event)
+    log.close()
     said = {json.loads(line)["event"]: json.loads(line)["level"] for line in stderr[1]()}
     assert said == {event: meaning.level for event, meaning in MEANINGS.items()}
     assert not (tmp_path / logs.FILE_NAME).exists()
@@ -112,12 +117,12 @@ def test_hostile_names_stay_one_printable_line(
 
 
 def test_undecodable_bytes_become_readable_text() -> None:
-    assert json.loads(logs.encode(os.fsdecode(b"a\xe9\xff"))) == r"a\xe9\xff"
+    assert json.loads(log_line.encode(os.fsdecode(b"a\xe9\xff"))) == r"a\xe9\xff"
 
 
 @given(st.text(st.characters(codec=None), max_size=20))
 def test_any_text_is_one_line_of_valid_json(text: str) -> None:
-    line = logs.encode({"name": text})
+    line = log_line.encode({"name": text})
     assert line.isprintable()
     line.encode()
     value = json.loads(line)["name"]
@@ -129,6 +134,7 @@ def test_any_text_is_one_line_of_valid_json(text: str) -> None:
 def test_console_style_is_for_people(stderr: Capture) -> None:
     log = logs.configure(Log(format="console"), None, stderr=stderr[0])
     log.emit(Event.PHOTO_DONE, job="j1", name="two words.jpg", ms=1.5, empty="")
+    log.close()
     (line,) = stderr[1]()
     pattern = r'\S+Z info    photo.done        job=j1 name="two words.jpg" ms=1.5 empty=""'
     assert re.fullmatch(pattern, line)
@@ -141,8 +147,10 @@ def test_a_terminal_gets_console_style_with_colour(monkeypatch: pytest.MonkeyPat
             monkeypatch.setenv(name, value)
         ours, theirs = pty.openpty()
         try:
-            logs.configure(Log(), None, stderr=theirs).emit(Event.PHOTO_DONE, name="\x1b[7m")
+            log = logs.configure(Log(), None, stderr=theirs)
+            log.emit(Event.PHOTO_DONE, name="\x1b[7m")
             line = os.read(ours, 4096).decode()
+            log.close()
         finally:
             os.close(ours)
             os.close(theirs)
@@ -162,16 +170,39 @@ def test_the_journal_keeps_the_time_itself(
     log.emit(Event.PHOTO_DONE, name="a.jpg")
     log.close()
     (line,) = stderr[1]()
+    assert line.startswith("<6>")
     assert "photo.done" in line
     assert "Z" not in line
     assert entries(tmp_path / logs.FILE_NAME)[0]["timestamp"]
+
+
+@pytest.mark.parametrize("style", ["json", "console"])
+def test_the_journal_is_told_how_severe_each_line_is(
+    style: str, stderr: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status = os.fstat(stderr[0])
+    monkeypatch.setenv("JOURNAL_STREAM", f"{status.st_dev}:{status.st_ino}")
+    log = logs.configure(
+        Log.model_validate({"format": style, "level": "debug"}), None, stderr=stderr[0]
+    )
+    for event in Event:
+        log.emit(event)
+    log.close()
+    said = dict(zip(Event, stderr[1](), strict=True))
+    # sd-daemon(3): without them "journalctl -p err" finds nothing
+    priorities = {"error": "<3>", "warning": "<4>", "info": "<6>", "debug": "<7>"}
+    for event, line in said.items():
+        assert event in line
+        assert line.startswith(priorities[MEANINGS[event].level])
 
 
 def test_another_stream_than_the_journals_keeps_the_timestamp(
     stderr: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("JOURNAL_STREAM", "1:2")
-    logs.configure(Log(), None, stderr=stderr[0]).emit(Event.PHOTO_DONE)
+    log = logs.configure(Log(), None, stderr=stderr[0])
+    log.emit(Event.PHOTO_DONE)
+    log.close()
     assert "timestamp" in json.loads(stderr[1]()[0])
 
 
@@ -304,9 +335,74 @@ def test_a_reader_that_went_away_stops_nothing(tmp_path: Path) -> None:
     assert len(entries(tmp_path / logs.FILE_NAME)) == 2
 
 
+class Reader:
+    """The other end of standard error, which reads when it is told to."""
+
+    def __init__(self) -> None:
+        descriptor, self.writer = os.pipe()
+        self._file = open(descriptor, encoding="utf-8")  # noqa: SIM115 - closed by close
+
+    def line(self) -> dict[str, Any]:
+        entry: dict[str, Any] = json.loads(self._file.readline())
+        return entry
+
+    def close(self) -> None:
+        self._file.close()  # whoever still writes gets an error, before the number is used again
+        for thread in threading.enumerate():
+            if thread.name == "stderr":
+                thread.join(DEADLINE)
+        os.close(self.writer)
+
+
+@pytest.fixture
+def reader() -> Iterator[Reader]:
+    reader = Reader()
+    yield reader
+    reader.close()
+
+
+def test_a_reader_that_is_stuck_costs_counted_lines(tmp_path: Path, reader: Reader) -> None:
+    log = logs.configure(Log(), tmp_path, stderr=reader.writer)
+    many = 2000  # more than the pipe and the queue hold
+    for number in range(many):
+        log.emit(Event.PHOTO_DONE, number=number)
+    assert os.get_blocking(reader.writer)  # it may be a terminal that others write to
+    assert len(entries(tmp_path / logs.FILE_NAME)) == many
+    numbers = []
+    while (entry := reader.line())["event"] == "photo.done":
+        numbers.append(entry["number"])
+    assert entry["event"] == "log.stderr_behind"
+    assert numbers == list(range(len(numbers)))
+    assert len(numbers) + entry["lost"] == many
+    log.emit(Event.PHOTO_FAILED)
+    assert reader.line()["event"] == "photo.failed"
+    log.close()
+
+
+def test_a_reader_that_is_stuck_does_not_hold_up_the_end(
+    tmp_path: Path, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "_PATIENCE", 0.01)
+    log = logs.configure(Log(), tmp_path, stderr=reader.writer)
+    for _ in range(1000):
+        log.emit(Event.PHOTO_DONE)
+    log.close()
+
+
+def test_standard_error_that_others_made_non_blocking_loses_nothing(reader: Reader) -> None:
+    os.set_blocking(reader.writer, False)
+    log = logs.configure(Log(), None, stderr=reader.writer)
+    for number in range(900):  # more than the pipe holds
+        log.emit(Event.PHOTO_DONE, number=number)
+    assert [reader.line()["number"] for _ in range(900)] == list(range(900))
+    log.close()
+
+
 def test_a_fifo_in_the_files_place_does_not_block(tmp_path: Path, stderr: Capture) -> None:
     os.mkfifo(tmp_path / logs.FILE_NAME)
-    logs.configure(Log(), tmp_path, stderr=stderr[0]).emit(Event.PHOTO_DONE)
+    log = logs.configure(Log(), tmp_path, stderr=stderr[0])
+    log.emit(Event.PHOTO_DONE)
+    log.close()
     assert [json.loads(line)["event"] for line in stderr[1]()] == ["photo.done", "log.lost"]
 
 
@@ -336,3 +432,107 @@ def test_standard_error_may_be_closed(tmp_path: Path) -> None:
     )
     subprocess.run(["/bin/sh", "-c", 'exec "$0" -c "$1" 2>&-', sys.executable, code], check=True)
     assert len(entries(tmp_path / logs.FILE_NAME)) == 1
+
+
+LONG = "cam1/" + "ü" * 1000 + "/end.jpg"
+
+
+@pytest.mark.parametrize("style", ["json", "console"])
+def test_a_long_name_keeps_its_ends_and_its_hash(
+    style: str, tmp_path: Path, stderr: Capture
+) -> None:
+    log = logs.configure(Log.model_validate({"format": style}), tmp_path, stderr=stderr[0])
+    whole = "a" * 255
+    log.emit(Event.PHOTO_CLAIMED, job="j", name=LONG)
+    log.emit(Event.PHOTO_CLAIMED, job="j", name=whole)
+    log.close()
+    short, untouched = entries(tmp_path / logs.FILE_NAME)
+    assert untouched["name"] == whole
+    digest = hashlib.sha256(LONG.encode()).hexdigest()[:16]
+    assert re.fullmatch(
+        rf"cam1/ü+ \.\.\. ü+/end\.jpg \(2013 bytes, SHA-256 {digest}\)", short["name"]
+    )
+    assert len(short["name"].encode()) < 600
+    assert digest in stderr[1]()[0]
+
+
+def test_the_hash_is_of_the_bytes_on_the_disk() -> None:
+    raw = b"\xff" * 300
+    text = log_line.bounded({"name": os.fsdecode(raw)})["name"]
+    assert hashlib.sha256(raw).hexdigest()[:16] in text
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["name", "reason", "path", "list", "to", "code", "hint", "at"]),
+        st.one_of(
+            st.text(st.characters(codec=None)).map(lambda text: text * 50),
+            st.lists(st.text(st.characters(codec=None))).map(lambda texts: texts * 50),
+            st.integers(),
+            st.none(),
+        ),
+    )
+)
+def test_no_line_is_longer_than_a_pipe_takes_at_once(fields: dict[str, object]) -> None:
+    entry = log_line.entry_of(Event.PHOTO_FAILED, **fields)
+    line = log_line.encode(entry)
+    assert len(f"<3>{line}\n".encode()) <= select.PIPE_BUF
+    assert len(log_line.for_people(entry, with_colour=False).encode()) <= select.PIPE_BUF
+    assert json.loads(line)["event"] == "photo.failed"
+    assert line.isprintable()
+
+
+class TestFlood:
+    """An event that comes too often is written at first and counted then."""
+
+    def test_the_first_of_a_minute_and_the_number_of_the_others(self) -> None:
+        limiter = flood.Flood(lambda event: 2)
+        said = [limiter.admits(Event.ENTRY_IGNORED, now) for now in (0, 1, 2, 59.9)]
+        assert said == [True, True, False, False]
+        assert limiter.admits(Event.WATCH_LOST, 2)  # each event has its own
+        assert limiter.next_end() == 60
+        assert limiter.over(59.9) == []
+        assert limiter.over(60) == [(Event.ENTRY_IGNORED, 2)]
+        assert limiter.admits(Event.ENTRY_IGNORED, 60)
+        assert limiter.over(200) == []
+        assert limiter.next_end() is None
+
+    def test_it_is_said_when_the_minute_is_over_and_nothing_else_happens(
+        self, tmp_path: Path, reader: Reader, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(flood, "WINDOW", 0.5)
+        log = logs.configure(Log(), tmp_path, stderr=reader.writer)
+        most = most_a_minute(Event.ENTRY_IGNORED)
+        for _ in range(most + 7):
+            log.emit(Event.ENTRY_IGNORED)
+        written, left_out = 0, 0
+        while written + left_out < most + 7:  # more than one window on a slow machine
+            entry = reader.line()
+            if entry["event"] == "inbox.entry_ignored":
+                written += 1
+            else:
+                assert (entry["event"], entry["of"]) == ("log.shortened", "inbox.entry_ignored")
+                left_out += entry["left_out"]
+        log.close()
+
+    def test_it_is_said_at_the_end_at_the_latest(self, tmp_path: Path) -> None:
+        log = logs.configure(Log(level="warning"), tmp_path, stderr=-1)
+        most = most_a_minute(Event.ENTRY_IGNORED)
+        for _ in range(most + 1000):
+            log.emit(Event.ENTRY_IGNORED, name="n" * 2000)
+            log.emit(Event.WATCH_STARTED)  # below the level: neither written nor counted
+        log.close()
+        *ignored, last = entries(tmp_path / logs.FILE_NAME)
+        assert len(ignored) == most
+        assert (last["event"], last["of"], last["left_out"]) == (
+            "log.shortened",
+            "inbox.entry_ignored",
+            1000,
+        )
+
+    def test_photos_at_any_real_pace_are_all_written(self, tmp_path: Path) -> None:
+        log = logs.configure(Log(), tmp_path, stderr=-1)
+        for _ in range(5000):
+            log.emit(Event.PHOTO_DONE)
+        log.close()
+        assert len(entries(tmp_path / logs.FILE_NAME)) == 5000
