@@ -354,11 +354,20 @@ def write_all(handle: int, data: bytes | memoryview) -> None:
 
 
 def write_atomic(path: Path, data: bytes, mode: int = 0o640) -> None:
-    """Replace a file that only one process writes: readers see the old or the new one."""
+    """Replace a file that only one process writes: readers see the old or the new one.
+
+    Waits for no disk, so after a power cut the file may be empty or gone: for what is written often
+    and soon out of date.
+    """
     temporary = f".{path.name}.new"
     with directory(path.parent) as folder:
-        write_durably(temporary, [data], folder, mode=mode, group=os.fstat(folder).st_gid)
+        unlink_if_exists(temporary, folder)
+        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+        handle = os.open(temporary, flags, 0o600, dir_fd=folder)
         try:
+            with open(handle, "wb", buffering=0) as file:
+                write_all(file.fileno(), data)
+                set_rights(file.fileno(), mode, os.fstat(folder).st_gid)
             os.rename(temporary, path.name, src_dir_fd=folder, dst_dir_fd=folder)
         except OSError:
             unlink_if_exists(temporary, folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -79,6 +80,38 @@ def test_it_is_written_when_something_changed_or_the_heartbeat_is_due(root: Path
         file.write(make(updated=NOW + timedelta(seconds=seconds), done=done))
         updates.append((status.read(root / "state").updated - NOW).total_seconds())
     assert updates == [0, 0, 6, 6, 16]
+
+
+def test_no_disk_is_waited_for(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is written up to once a second, and may lie on an SD card."""
+
+    def wait(handle: int) -> None:
+        raise AssertionError("synced")
+
+    monkeypatch.setattr(os, "fsync", wait)
+    monkeypatch.setattr(os, "fdatasync", wait)
+    write(root, make())
+    assert status.read(root / "state") == make()
+
+
+def test_readers_see_the_old_or_the_new_one(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(root, make(done=1))
+    with (root / "state/status.json").open("rb") as old:
+        write(root, make(done=2))
+        assert status.Status.model_validate_json(old.read()).done == 1
+
+    def full(handle: int, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        with pytest.raises(OSError, match="full"):
+            write(root, make(done=3))
+    assert status.read(root / "state").done == 2
+    assert os.listdir(root / "state") == ["status.json"]
+    (root / "state/.status.json.new").write_text("from a run that was killed")
+    write(root, make(done=4))
+    assert status.read(root / "state").done == 4
 
 
 def test_trouble(gone: int) -> None:
