@@ -339,15 +339,22 @@ class Reader:
     """The other end of standard error, which reads when it is told to."""
 
     def __init__(self) -> None:
-        descriptor, self.writer = os.pipe()
-        self._file = open(descriptor, encoding="utf-8")  # noqa: SIM115 - closed by close
+        self._reader, self.writer = os.pipe()
+        self._read = b""
 
     def line(self) -> dict[str, Any]:
-        entry: dict[str, Any] = json.loads(self._file.readline())
+        while b"\n" not in self._read:
+            readable, _, _ = select.select([self._reader], [], [], DEADLINE)
+            assert readable, "nothing more comes"
+            self._read += os.read(self._reader, 65536)
+        line, _, self._read = self._read.partition(b"\n")
+        entry: dict[str, Any] = json.loads(line)
         return entry
 
     def close(self) -> None:
-        self._file.close()  # whoever still writes gets an error, before the number is used again
+        os.close(
+            self._reader
+        )  # whoever still writes gets an error, before the number is used again
         for thread in threading.enumerate():
             if thread.name == "stderr":
                 thread.join(DEADLINE)
