@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from depthd.config.declaration import Log
@@ -469,6 +469,7 @@ def test_the_hash_is_of_the_bytes_on_the_disk() -> None:
     assert hashlib.sha256(raw).hexdigest()[:16] in text
 
 
+@example({f"text{number}": "x" * 590 for number in range(7)})
 @given(
     st.dictionaries(
         st.sampled_from(["name", "reason", "path", "list", "to", "code", "hint", "at"]),
