@@ -38,7 +38,9 @@ def bounded(entry: Entry) -> Entry:
     if len(encode(entry).encode()) <= _LONGEST_TEXT:
         return entry
     short = {k: _shorten(v) if isinstance(v, str) else v for k, v in entry.items()}
-    while len(encode(short).encode()) > LONGEST:
+    for _ in range(len(short)):
+        if len(encode(short).encode()) <= LONGEST:
+            break
         sizes = {key: len(encode(value).encode()) for key, value in short.items()}
         longest = max(sizes, key=sizes.__getitem__)
         short[longest] = f"({sizes[longest]} bytes, left out)"
