@@ -14,6 +14,7 @@ from pathlib import Path
 
 from depthd.contract.errors import EXIT_MEANINGS, FAULTS
 from depthd.contract.events import MEANINGS
+from depthd.contract.photos import PHOTO_FORMATS
 from depthd.contract.states import TRANSITIONS
 
 
@@ -34,6 +35,15 @@ def faults() -> str:
     return _table(("code", "meaning", "what to do"), rows)
 
 
+def photos() -> str:
+    """Every kind of photo that is read."""
+    rows = (
+        (photo.name, ", ".join(f"`.{suffix}`" for suffix in photo.suffixes), photo.extra or "")
+        for photo in PHOTO_FORMATS.values()
+    )
+    return _table(("format", "names end in", "extra"), rows)
+
+
 def states() -> str:
     """Every state of a photo, and what may follow it."""
     rows = (
@@ -47,6 +57,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "events": events,
     "exit-codes": exit_codes,
     "faults": faults,
+    "photos": photos,
     "states": states,
 }
 

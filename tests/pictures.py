@@ -13,9 +13,11 @@ from PIL import Image, ImageOps
 
 import depthd
 from depthd.config import Config
+from depthd.decode.decoder import load_decoders
 
 SAMPLES = Path(depthd.__file__).parent / "samples"
 MAX_PIXELS = 10_000_000
+DECODERS = load_decoders()
 
 
 def photograph(name: str = "coffee.jpg") -> Image.Image:

@@ -22,8 +22,9 @@ from pydantic import (
 from depthd.config.litter import LITTER
 from depthd.config.units import Duration, Size
 from depthd.contract.formats import Format
+from depthd.contract.photos import PHOTO_FORMATS
 
-PHOTO_SUFFIXES = ("jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "heic", "heif", "avif")
+PHOTO_SUFFIXES = tuple(suffix for photo in PHOTO_FORMATS.values() for suffix in photo.suffixes)
 
 
 def _parse_mode(value: object) -> int:

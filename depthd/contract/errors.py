@@ -84,6 +84,7 @@ class FaultCode(StrEnum):
     DAMAGED = "damaged"
     TOO_MANY_PIXELS = "too_many_pixels"
     TOO_LARGE = "too_large"
+    TOO_COSTLY = "too_costly"
     UNREADABLE = "unreadable"
     NO_PLACE = "no_place"
     INTERNAL_ERROR = "internal_error"
@@ -111,7 +112,7 @@ FAULTS: dict[FaultCode, Fault] = {
     ),
     FaultCode.UNSUPPORTED: Fault(
         "The file is an image of a kind that depthd does not read.",
-        "Save it as JPEG, PNG, WebP, BMP or TIFF with one ordinary picture in it.",
+        "See what was found; save it as JPEG or PNG with one ordinary picture in it.",
     ),
     FaultCode.TRUNCATED: Fault(
         "The file ends before the picture does.",
@@ -128,6 +129,10 @@ FAULTS: dict[FaultCode, Fault] = {
     FaultCode.TOO_LARGE: Fault(
         "The file or one of its metadata blocks is larger than depthd accepts.",
         "Save the picture again without embedded data.",
+    ),
+    FaultCode.TOO_COSTLY: Fault(
+        "The picture is made so that reading it takes far more time or memory than its size tells.",
+        "Save it again as an ordinary JPEG (not progressive) or PNG.",
     ),
     FaultCode.UNREADABLE: Fault(
         "The operating system reports an error when the file is read.",

@@ -9,19 +9,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from depthd.contract.errors import FaultCode, PhotoError
 
-# What OpenCV has to say about a file is said by PhotoError; on standard error it has no name.
-_logging = cv2 if hasattr(cv2, "setLogLevel") else cv2.utils.logging  # OpenCV 4, and 5
-_logging.setLogLevel(0)  # silent
-
 Pixels = NDArray[np.uint8]
 
-_WARNING_FILTERS = threading.Lock()  # Python's warning filters belong to the whole process
+_WARNING_FILTERS = threading.RLock()  # Python's warning filters belong to the whole process
 
 
 @dataclass(frozen=True)
@@ -29,7 +24,8 @@ class Header:
     """What a file says of itself before any pixel is decoded.
 
     `width` and `height` are as stored; `orientation` is the EXIF value, 1 to 8, that makes the
-    picture upright; `notes` says what is in the file and not used.
+    picture upright; `notes` says what is in the file and not used; `passes` is how often the
+    decoder goes over the picture, colour by colour, where that is the file's choice.
     """
 
     format: str
@@ -37,6 +33,13 @@ class Header:
     height: int
     orientation: int = 1
     notes: tuple[str, ...] = ()
+    passes: int = 1
+
+    @property
+    def upright(self) -> tuple[int, int]:
+        """Width and height of the upright picture."""
+        turned = self.orientation >= 5
+        return (self.height, self.width) if turned else (self.width, self.height)
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class Decoded:
 
 
 @dataclass(frozen=True)
-class Format:
+class Reader:
     """How one format is read.
 
     `read_header` takes the file; `decode` takes the file, its header, and the longest side in
@@ -77,4 +80,9 @@ def unpack(layout: str, data: bytes, offset: int) -> tuple[int, ...]:
     try:
         return struct.unpack_from(layout, data, offset)
     except (struct.error, OverflowError) as error:
-        raise PhotoError(FaultCode.TRUNCATED, f"ends at byte {len(data)}") from error
+        raise truncated(data) from error
+
+
+def truncated(data: bytes) -> PhotoError:
+    """The file is shorter than it says."""
+    return PhotoError(FaultCode.TRUNCATED, f"ends at byte {len(data)}")

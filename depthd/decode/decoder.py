@@ -5,46 +5,24 @@ The only door to picture data. Knows bytes and pixels; nothing of files, jobs or
 
 from __future__ import annotations
 
+import fnmatch
+import importlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+import cv2
+import numpy as np
+
 from depthd.contract.errors import FaultCode, PhotoError
-from depthd.decode import bmp_webp, heif, jpeg, png, tiff
-from depthd.decode.common import Format, Header, Pixels
+from depthd.contract.photos import PHOTO_FORMATS
+from depthd.decode.common import Header, Pixels, Reader
 from depthd.decode.pixels import upright
+from depthd.decode.recognise import recognise
 
-__all__ = ["Header", "Photo", "decode", "read_header"]
+__all__ = ["Decoders", "Header", "Photo", "load_decoders"]
 
-_FORMATS: dict[str, Format] = {
-    "jpeg": jpeg.FORMAT,
-    "png": png.FORMAT,
-    "webp": bmp_webp.WEBP,
-    "bmp": bmp_webp.BMP,
-    "tiff": tiff.FORMAT,
-    "heif": heif.HEIF,
-    "avif": heif.AVIF,
-}
-_OTHER_PICTURES = {
-    b"GIF8": "GIF",
-    b"8BPS": "Photoshop",
-    b"\0\0\1\0": "an icon",
-    b"\0\0\0\x0cjP  ": "JPEG 2000",
-    b"\xff\x4f\xff\x51": "JPEG 2000",
-    b"\0\0\0\x0cJXL ": "JPEG XL",
-    b"\xff\x0a": "JPEG XL",
-    b"v/1\x01": "OpenEXR",
-    b"#?RADIANCE": "Radiance HDR",
-    b"DDS ": "DirectDraw",
-    b"qoif": "QOI",
-    b"%PDF": "PDF",
-    b"%!PS": "PostScript",
-    b"<svg": "SVG",
-    b"gimp xcf": "GIMP",
-    b"SIMPLE  =": "FITS",
-    b"FUJIFILMCCD-RAW": "a camera's raw file",
-    b"IIRO": "a camera's raw file",
-    b"IIU\0": "a camera's raw file",
-    **{f"P{digit}{space}".encode(): "Netpbm" for digit in "1234567" for space in " \n\r\t"},
-}
+LONGEST_SIDE = 100_000  # pixels: what is resized needs memory for whole rows
+MOST_PASSES = 40  # over max_pixels; an ordinary progressive JPEG has 8 to 20 over its own
 
 
 @dataclass(frozen=True)
@@ -64,83 +42,112 @@ class Photo:
     notes: tuple[str, ...]
 
 
-def read_header(data: bytes) -> Header:
-    """Format, size and orientation, before any pixel is decoded.
+class Decoders:
+    """The decoders that were loaded; see `load_decoders`. May be used by several threads."""
+
+    def __init__(self, readers: Mapping[str, Reader], lacking: Mapping[str, str]) -> None:
+        self._readers = dict(readers)
+        self._lacking = dict(lacking)
+
+    @property
+    def formats(self) -> frozenset[str]:
+        """Keys of `PHOTO_FORMATS` that can be read."""
+        return frozenset(self._readers)
+
+    def header(self, data: bytes) -> Header:
+        """Format, size and orientation, before any pixel is decoded.
+
+        Raises:
+            PhotoError: empty, not an image, unsupported, or cut off within the header.
+        """
+        return self._reader(recognise(data)).read_header(data)
+
+    def decode(self, data: bytes, *, max_pixels: int, reduce_to: int | None = None) -> Photo:
+        """Upright RGB pixels of a file, whatever its name says.
+
+        Time and memory are bounded by `max_pixels` and the length of `data`.
+
+        Args:
+            data: the whole file.
+            max_pixels: a larger picture is refused from its header.
+            reduce_to: longest side in pixels that is enough; JPEGs and camera raw may come out
+                smaller, not below.
+
+        Raises:
+            PhotoError: with the code that fits; damaged and truncated files are refused even where
+                the decoder would fill the rest with grey.
+        """
+        header = self.header(data)
+        check_cost(header, max_pixels)
+        decoded = self._reader(header.format).decode(data, header, reduce_to)
+        height, width = decoded.pixels.shape[:2]
+        if reduce_to is None and (width, height) != (header.width, header.height):
+            size = f"{header.width} x {header.height} and not {width} x {height}"
+            raise PhotoError(FaultCode.DAMAGED, f"its header says {size} pixels")
+        width, height = header.upright
+        return Photo(
+            pixels=np.ascontiguousarray(upright(decoded.pixels, header.orientation)),
+            width=width,
+            height=height,
+            format=header.format,
+            orientation=header.orientation,
+            notes=header.notes + decoded.notes,
+        )
+
+    def _reader(self, kind: str) -> Reader:
+        reader = self._readers.get(kind)
+        if reader is None:
+            raise PhotoError(FaultCode.UNSUPPORTED, self._lacking[kind])
+        return reader
+
+
+def check_cost(header: Header, max_pixels: int) -> None:
+    """Refuse what would take too much time or memory, before it does.
 
     Raises:
-        PhotoError: empty, not an image, unsupported, or cut off within the header.
+        PhotoError: too many pixels, a side too long, or too many passes over them.
     """
-    return _FORMATS[_recognise(data)].read_header(data)
+    size = f"{header.width} x {header.height}"
+    pixels = header.width * header.height
+    if pixels > max_pixels:
+        raise PhotoError(FaultCode.TOO_MANY_PIXELS, f"{size} is more than {max_pixels} pixels")
+    if max(header.width, header.height) > LONGEST_SIDE:
+        detail = f"{size} pixels; no side may have more than {LONGEST_SIDE}"
+        raise PhotoError(FaultCode.TOO_COSTLY, detail)
+    if pixels * header.passes > MOST_PASSES * max_pixels:
+        detail = f"{header.passes} passes over {size} pixels are needed to decode it"
+        raise PhotoError(FaultCode.TOO_COSTLY, detail)
 
 
-def decode(data: bytes, *, max_pixels: int, reduce_to: int | None = None) -> Photo:
-    """Upright RGB pixels of a file, whatever its name says.
+def load_decoders(include: Iterable[str] = ("*",)) -> Decoders:
+    """Load all that is needed to decode, and nothing else; what follows opens no file.
 
-    Time and memory are bounded by `max_pixels` and the length of `data`.
+    The libraries are told to keep quiet: what they have to say of a photo is in `PhotoError`.
 
     Args:
-        data: the whole file.
-        max_pixels: a larger picture is refused from its header.
-        reduce_to: longest side in pixels that is enough; JPEGs may come out smaller, not below.
-
-    Raises:
-        PhotoError: with the code that fits; damaged and truncated files are refused even where
-            the decoder would fill the rest with grey.
+        include: patterns of file names, as in `intake.include`; the decoders of formats whose
+            suffixes none of them allows stay out of the process.
     """
-    header = read_header(data)
-    if header.width * header.height > max_pixels:
-        size = f"{header.width} x {header.height}"
-        raise PhotoError(FaultCode.TOO_MANY_PIXELS, f"{size} is more than {max_pixels} pixels")
-    decoded = _FORMATS[header.format].decode(data, header, reduce_to)
-    height, width = decoded.pixels.shape[:2]
-    if reduce_to is None and (width, height) != (header.width, header.height):
-        size = f"{header.width} x {header.height} and not {width} x {height}"
-        raise PhotoError(FaultCode.DAMAGED, f"its header says {size} pixels")
-    pixels = upright(decoded.pixels, header.orientation)
-    turned = header.orientation >= 5
-    return Photo(
-        pixels=pixels,
-        width=header.height if turned else header.width,
-        height=header.width if turned else header.height,
-        format=header.format,
-        orientation=header.orientation,
-        notes=header.notes + decoded.notes,
-    )
+    logging = cv2 if hasattr(cv2, "setLogLevel") else cv2.utils.logging  # OpenCV 4, and 5
+    logging.setLogLevel(0)  # silent
+    tails = [_tail(pattern) for pattern in include]
+    readers: dict[str, Reader] = {}
+    lacking: dict[str, str] = {}
+    for key, photo in PHOTO_FORMATS.items():
+        if not any(fnmatch.fnmatch(suffix, tail) for suffix in photo.suffixes for tail in tails):
+            lacking[key] = f"it is {photo.name}, and intake.include names no such photos"
+            continue
+        try:
+            readers[key] = importlib.import_module(f"depthd.decode.{key}").READER
+        except ImportError as error:
+            if photo.extra is None:
+                lacking[key] = f"{photo.name} cannot be read here: {error}"
+            else:
+                lacking[key] = f"{photo.name} needs \"pip install 'depthd[{photo.extra}]'\""
+    return Decoders(readers, lacking)
 
 
-def _recognise(data: bytes) -> str:
-    """The format, from the first bytes."""
-    if not data:
-        raise PhotoError(FaultCode.EMPTY)
-    if data.startswith(jpeg.MAGIC):
-        return "jpeg"
-    if data.startswith(png.MAGIC):
-        return "png"
-    if data[:4] in tiff.MAGIC:
-        return "tiff"
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "webp"
-    if data[:2] == b"BM" and data[6:10] == bytes(4):
-        return "bmp"
-    if data[4:8] == b"ftyp":
-        return _recognise_brand(data)
-    for start, name in _OTHER_PICTURES.items():
-        if data.startswith(start):
-            raise PhotoError(FaultCode.UNSUPPORTED, f"it is {name}")
-    raise PhotoError(FaultCode.NOT_AN_IMAGE, _first_bytes(data))
-
-
-def _recognise_brand(data: bytes) -> str:
-    length = min(int.from_bytes(data[:4], "big"), 256)
-    brands = [data[8:12], *(data[place : place + 4] for place in range(16, length, 4))]
-    if any(brand in heif.AVIF_BRANDS for brand in brands):
-        return "avif"
-    if any(brand in heif.HEIF_BRANDS for brand in brands):
-        return "heif"
-    raise PhotoError(FaultCode.UNSUPPORTED, f"a media file of brand {brands[0]!r}")
-
-
-def _first_bytes(data: bytes) -> str:
-    if not data.strip(b"\0"):
-        return f"it holds {len(data)} zero bytes"
-    return f"it begins with {data[:8]!r}"
+def _tail(pattern: str) -> str:
+    """What a pattern says of a name's suffix."""
+    _, dot, tail = pattern.lower().rpartition(".")
+    return tail if dot and "[" not in pattern else "*"

@@ -15,23 +15,23 @@ import numpy as np
 from PIL import PngImagePlugin
 
 from depthd.contract.errors import FaultCode, PhotoError
-from depthd.decode.common import Decoded, Format, Header, library, unpack
-from depthd.decode.pixels import from_pillow, from_sixteen_bit
-from depthd.decode.tiff import exif_orientation
+from depthd.decode.common import Decoded, Header, Reader, library, truncated, unpack
+from depthd.decode.pixels import from_opencv, from_pillow, from_sixteen_bit
+from depthd.decode.tiff_directory import exif_orientation
 
-MAGIC = b"\x89PNG\r\n\x1a\n"
+_MAGIC = b"\x89PNG\r\n\x1a\n"
 _PICTURE = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
     """Kind, start and end (of the whole chunk) up to IEND; what follows that is not PNG."""
-    place, kind = len(MAGIC), b""
+    place, kind = len(_MAGIC), b""
     while kind != b"IEND":
         (length,) = unpack(">I", data, place)
         kind = data[place + 4 : place + 8]
         end = place + 12 + length
         if end > len(data):
-            raise PhotoError(FaultCode.TRUNCATED, f"ends at byte {len(data)}")
+            raise truncated(data)
         yield kind, place, end
         place = end
 
@@ -51,7 +51,7 @@ def _read_header(data: bytes) -> Header:
 
 
 def _decode(data: bytes, _header: Header, _reduce_to: int | None) -> Decoded:
-    kept = [MAGIC]
+    kept = [_MAGIC]
     for kind, start, end in _chunks(data):
         if kind in _PICTURE:
             chunk = data[start:end]
@@ -61,16 +61,15 @@ def _decode(data: bytes, _header: Header, _reduce_to: int | None) -> Decoded:
     picture = b"".join(kept)
     with library(FaultCode.DAMAGED):
         image = PngImagePlugin.PngImageFile(io.BytesIO(picture))
+    if data[24] != 16:
+        return from_pillow(image)
+    with library(FaultCode.DAMAGED):
+        # Pillow cuts colours to 8 bits before anyone sees their range; here it checks the data.
         image.load()
-        if data[24] != 16:
-            return from_pillow(image)
-        # Pillow cuts colours to 8 bits before anyone sees their range; it only checked the data.
         values = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_UNCHANGED)
     if values is None or values.dtype != np.uint16:
         raise PhotoError(FaultCode.DAMAGED, "its 16-bit picture data cannot be read")
-    if values.ndim == 3:
-        values = values[:, :, [2, 1, 0, 3][: values.shape[2]]]
-    return from_sixteen_bit(np.asarray(values, np.uint16))
+    return from_sixteen_bit(np.asarray(from_opencv(values), np.uint16))
 
 
-FORMAT = Format(_read_header, _decode)
+READER = Reader(_read_header, _decode)

@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 
 from depthd.config import Config, FolderPolicy
 from depthd.contract import manifest
-from depthd.contract.errors import FaultCode, NoInputError, PhotoError, UnavailableError
+from depthd.contract.errors import NoInputError, UnavailableError
 from depthd.contract.formats import Format
-from depthd.decode.decoder import Photo, decode
-from depthd.estimate.transform import network_size, preprocess, resize_depth
+from depthd.decode.decoder import Photo, load_decoders
+from depthd.estimate.pictures import Picture, as_photo
+from depthd.estimate.transform import network_size, output_size, preprocess, resize_depth
 from depthd.model.engine import open_engine
 from depthd.model.storage import user_cache
 from depthd.model.weights import find_weights
@@ -82,7 +83,8 @@ class DepthEstimator:
     inherited refuses to work. `Config` can be pickled and sent to spawned processes.
 
     Args:
-        config: model.*, worker.max_pixels and output.size, .formats are used.
+        config: model.*, worker.max_pixels, intake.include (which decoders are loaded) and
+            output.size, .formats are used.
         state: folder for weights and converted models; by default that of `config`, and without
             a `config` one in the user's cache.
         report: called with what is being done (finding, downloading, converting).
@@ -109,17 +111,20 @@ class DepthEstimator:
         self.engine = open_engine(
             self.config.model, self.weights, state, report=report, is_busy=is_busy
         )
+        self.decoders = load_decoders(self.config.intake.include)
         self._process = os.getpid()
 
-    def estimate(self, photo: str | Path | bytes | NDArray[np.uint8]) -> Estimate:
+    def estimate(self, photo: str | Path | bytes | Picture) -> Estimate:
         """Depth of one photo.
 
         Args:
-            photo: a path, a file's bytes, or uint8 pixels (H, W, 3), RGB, upright.
+            photo: a path; a file's bytes; a PIL image of any mode, turned upright by its EXIF; or
+                uint8 pixels, upright, (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA.
 
         Raises:
             PhotoError: the photo itself is at fault; `code` says how.
             NoInputError: the path cannot be read.
+            TypeError: it is none of these.
         """
         policy = self.config.output
         prepared = self.prepare(_read(photo) if isinstance(photo, str | Path) else photo, policy)
@@ -128,10 +133,10 @@ class DepthEstimator:
         milliseconds = {**prepared.milliseconds, "infer": started.lap()}
         return self.finish(replace(prepared, milliseconds=milliseconds), raw, policy)
 
-    def prepare(self, data: bytes | NDArray[np.uint8], policy: FolderPolicy) -> Prepared:
+    def prepare(self, data: bytes | Picture, policy: FolderPolicy) -> Prepared:
         """Decode and preprocess; the photo's full pixels do not outlive this call."""
         clock = _Stopwatch()
-        photo = self._decode(data) if isinstance(data, bytes) else _from_array(data)
+        photo = self._decode(data) if isinstance(data, bytes) else as_photo(data)
         decoded = clock.lap()
         size = network_size(photo.width, photo.height, self.config.model.input_size)
         batch = preprocess(photo.pixels, size)
@@ -172,7 +177,8 @@ class DepthEstimator:
                 "Use other weights; if model.precision is bf16, set it to f32.",
             )
         clock = _Stopwatch()
-        width, height = _output_size(prepared, policy)
+        photo, input_size = prepared.photo, self.config.model.input_size
+        width, height = output_size(photo.width, photo.height, policy.size, input_size)
         depth = resize_depth(raw, width, height)
         milliseconds = {**prepared.milliseconds, "resize": clock.lap()}
         statistics = describe(depth, raw)
@@ -182,8 +188,11 @@ class DepthEstimator:
     def _decode(self, data: bytes) -> Photo:
         """`fast` changes depth by 1 % of its range on average, 9 % at most (samples enlarged)."""
         fast = self.config.model.preprocess == "fast"
-        reduce_to = self.config.model.input_size if fast else None
-        return decode(data, max_pixels=self.config.worker.max_pixels, reduce_to=reduce_to)
+        return self.decoders.decode(
+            data,
+            max_pixels=self.config.worker.max_pixels,
+            reduce_to=self.config.model.input_size if fast else None,
+        )
 
     def _model(self, prepared: Prepared) -> manifest.Model:
         height, width = prepared.batch.shape[2:]
@@ -202,31 +211,11 @@ class DepthEstimator:
         )
 
 
-def _output_size(prepared: Prepared, policy: FolderPolicy) -> tuple[int, int]:
-    photo, size = prepared.photo, policy.size
-    if size == "model":
-        height, width = prepared.batch.shape[2:]
-        return width, height
-    longest = max(photo.width, photo.height)
-    if size == "original" or int(size) >= longest:
-        return photo.width, photo.height
-    scale = int(size) / longest
-    return max(1, round(photo.width * scale)), max(1, round(photo.height * scale))
-
-
 def _read(path: str | Path) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as error:
         raise NoInputError(f"{path}: {error.strerror}") from error
-
-
-def _from_array(pixels: NDArray[np.uint8]) -> Photo:
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
-        found = f"{pixels.dtype} {pixels.shape}"
-        raise PhotoError(FaultCode.UNSUPPORTED, f"pixels must be uint8 (H, W, 3), not {found}")
-    height, width = pixels.shape[:2]
-    return Photo(pixels, width, height, "array", 1, ())
 
 
 def _thumbnail(photo: Photo) -> NDArray[np.uint8]:

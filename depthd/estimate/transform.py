@@ -6,6 +6,8 @@ Source of the rules: `midas/transforms.py` and `run.py` of isl-org/MiDaS v3.1.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +30,19 @@ def network_size(width: int, height: int, input_size: int) -> tuple[int, int]:
     sides = (round(scale * side / MULTIPLE) * MULTIPLE for side in (width, height))
     first, second = (min(max(side, MULTIPLE), input_size) for side in sides)
     return first, second
+
+
+def output_size(
+    width: int, height: int, size: Literal["original", "model"] | int, input_size: int
+) -> tuple[int, int]:
+    """Width and height of the depth: as the photo, as the network sees it, or by longest side."""
+    longest = max(width, height)
+    if size == "model":
+        return network_size(width, height, input_size)
+    if size == "original" or size >= longest:
+        return width, height
+    scale = size / longest
+    return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 def _cubic_taps(source: int, target: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
@@ -62,6 +77,7 @@ def preprocess(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.f
         float32 (1, 3, height, width), contiguous.
     """
     width, height = size
+    pixels = np.ascontiguousarray(pixels)  # rows of other strides take 486 times the time
     if pixels.shape[0] <= 4 * height:
         resized = cv2.resize(pixels.astype(np.float32), size, interpolation=cv2.INTER_CUBIC)
     else:

@@ -14,18 +14,20 @@ import atheris
 
 with atheris.instrument_imports(include=["depthd.decode"]):
     from depthd.contract.errors import PhotoError
-    from depthd.decode.decoder import decode, read_header
+    from depthd.decode.decoder import load_decoders
+
+    DECODERS = load_decoders()
 
 MAX_PIXELS = 250_000
 
 
 def decode_anything(data: bytes) -> None:
     try:
-        header = read_header(data)
+        header = DECODERS.header(data)
     except PhotoError:
         header = None
     try:
-        photo = decode(data, max_pixels=MAX_PIXELS)
+        photo = DECODERS.decode(data, max_pixels=MAX_PIXELS)
     except PhotoError:
         return
     assert header is not None, "decoded what has no header"

@@ -12,11 +12,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from pictures import MAX_PIXELS, exif, holed, photograph, saved
+from pictures import DECODERS, MAX_PIXELS, exif, holed, photograph, saved
 from PIL import Image, PngImagePlugin
 
 from depthd.contract.errors import FaultCode, PhotoError
-from depthd.decode.decoder import decode, read_header
 
 JPEG_KINDS: list[dict] = [
     {"quality": 85},
@@ -30,7 +29,7 @@ JPEG_KINDS: list[dict] = [
 
 def verdict(data: bytes) -> str:
     try:
-        decode(data, max_pixels=MAX_PIXELS)
+        DECODERS.decode(data, max_pixels=MAX_PIXELS)
     except PhotoError as error:
         return error.code
     return "ok"
@@ -81,7 +80,7 @@ def test_hole_that_means_flat_blocks_is_damaged() -> None:
 
 
 def test_jpeg_without_its_end_marker_is_whole_but_noted(jpeg: bytes) -> None:
-    photo = decode(jpeg[:-2], max_pixels=MAX_PIXELS)
+    photo = DECODERS.decode(jpeg[:-2], max_pixels=MAX_PIXELS)
     assert photo.notes == ("its end marker is missing",)
 
 
@@ -122,6 +121,8 @@ OTHERS: list[tuple[str, dict]] = [
     ("TIFF", {"compression": "tiff_lzw"}),
     ("TIFF", {"compression": "tiff_adobe_deflate"}),
     ("AVIF", {}),
+    ("GIF", {}),
+    ("JPEG2000", {}),
 ]
 
 
@@ -148,9 +149,7 @@ def test_holed_png_is_damaged() -> None:
         (b"hello, this is text", FaultCode.NOT_AN_IMAGE),
         (bytes(5000), FaultCode.NOT_AN_IMAGE),
         (b"\xff\xd8", FaultCode.NOT_AN_IMAGE),
-        (saved(Image.new("RGB", (9, 9)), "GIF"), FaultCode.UNSUPPORTED),
         (saved(Image.new("RGB", (9, 9)), "PPM"), FaultCode.UNSUPPORTED),
-        (saved(Image.new("F", (9, 9)), "TIFF"), FaultCode.UNSUPPORTED),
         (b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom", FaultCode.UNSUPPORTED),
         (b"%PDF-1.7", FaultCode.UNSUPPORTED),
     ],
@@ -194,15 +193,15 @@ def huge(kind: str) -> bytes:
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "TIFF"])
 def test_too_many_pixels_are_seen_in_the_header(kind: str) -> None:
     data = huge(kind)
-    assert read_header(data).width == 60000
+    assert DECODERS.header(data).width == 60000
     assert verdict(data) == FaultCode.TOO_MANY_PIXELS
 
 
 def test_limit_is_exact() -> None:
     data = saved(photograph(), "JPEG")
-    assert decode(data, max_pixels=600 * 400).width == 600
+    assert DECODERS.decode(data, max_pixels=600 * 400).width == 600
     with pytest.raises(PhotoError, match="600 x 400 is more than 239999 pixels"):
-        decode(data, max_pixels=600 * 400 - 1)
+        DECODERS.decode(data, max_pixels=600 * 400 - 1)
 
 
 def tiff_bomb() -> bytes:
@@ -221,9 +220,10 @@ def with_exif_bomb() -> bytes:
 
 
 def with_many_scans() -> bytes:
-    data = saved(photograph(), "JPEG", progressive=True)
+    """100 passes over 9 megapixels, in 70 kB."""
+    data = saved(Image.new("L", (3000, 3000), 90), "JPEG", progressive=True)
     last = data.rindex(b"\xff\xda")
-    return data[:-2] + data[last:-2] * 200 + b"\xff\xd9"
+    return data[:-2] + data[last:-2] * 100 + b"\xff\xd9"
 
 
 def text_bomb() -> bytes:
@@ -243,7 +243,7 @@ def profile_bomb() -> bytes:
     [
         (tiff_bomb, FaultCode.DAMAGED),
         (with_exif_bomb, "ok"),
-        (with_many_scans, FaultCode.UNSUPPORTED),
+        (with_many_scans, FaultCode.TOO_COSTLY),
         (text_bomb, "ok"),
         (profile_bomb, "ok"),
         (lambda: b"\xff\xd8" + b"\xff\xfe\x00\x02" * 500_000, FaultCode.TOO_LARGE),
@@ -255,10 +255,11 @@ def test_bombs_do_not_go_off(make: Callable[[], bytes], expected: str) -> None:
     program = (
         "import resource, sys\n"
         "from depthd.contract.errors import PhotoError\n"
-        "from depthd.decode.decoder import decode\n"
+        "from depthd.decode.decoder import load_decoders\n"
+        "decoders = load_decoders()\n"
         "data = sys.stdin.buffer.read()\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "try: decode(data, max_pixels=10**7); said = 'ok'\n"
+        "try: decoders.decode(data, max_pixels=10**7); said = 'ok'\n"
         "except PhotoError as error: said = error.code\n"
         "after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "print(said, (after - before) // 1024)\n"

@@ -7,10 +7,10 @@ import io
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from pictures import MAX_PIXELS, SAMPLES, by_opencv, exif, photograph, saved
+from pictures import DECODERS, MAX_PIXELS, SAMPLES, by_opencv, exif, photograph, saved
 from PIL import Image
 
-from depthd.decode.decoder import Photo, decode, read_header
+from depthd.decode.decoder import Photo
 
 # What turns an upright picture into the stored one for each EXIF value.
 STORED = {
@@ -26,7 +26,7 @@ STORED = {
 
 
 def decoded(data: bytes) -> Photo:
-    return decode(data, max_pixels=MAX_PIXELS)
+    return DECODERS.decode(data, max_pixels=MAX_PIXELS)
 
 
 def array(image: Image.Image) -> NDArray[np.uint8]:
@@ -58,7 +58,7 @@ def test_all_orientations_come_out_upright(kind: str, options: dict, orientation
     assert (photo.width, photo.height, photo.orientation) == (150, 100, orientation)
     assert photo.pixels.shape == (100, 150, 3)
     assert abs(photo.pixels.astype(int) - array(upright)).mean() < 3
-    assert (read_header(data).width, read_header(data).height) == stored.size
+    assert (DECODERS.header(data).width, DECODERS.header(data).height) == stored.size
 
 
 def test_sixteen_bit_tiff_is_turned_once() -> None:
@@ -183,7 +183,11 @@ def test_heic_is_upright() -> None:
 
 def test_reduced_decode_keeps_at_least_what_was_asked() -> None:
     data = saved(photograph().resize((2400, 1600)), "JPEG", exif=exif(6))
-    photo = decode(data, max_pixels=MAX_PIXELS, reduce_to=512)
+    photo = DECODERS.decode(data, max_pixels=MAX_PIXELS, reduce_to=512)
     assert (photo.width, photo.height) == (1600, 2400)
     assert photo.pixels.shape == (600, 400, 3)
-    assert decode(data, max_pixels=MAX_PIXELS, reduce_to=2000).pixels.shape == (2400, 1600, 3)
+    assert DECODERS.decode(data, max_pixels=MAX_PIXELS, reduce_to=2000).pixels.shape == (
+        2400,
+        1600,
+        3,
+    )
