@@ -31,10 +31,11 @@ def palette(name: Colormap) -> NDArray[np.uint8]:
 def quantise(
     depth: NDArray[np.float32], low: float, high: float, levels: Literal[255, 65535]
 ) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """`levels * (depth - low) / (high - low)`, cut off below 0 and above `levels`, rounded down.
+    """`levels * (depth - low) / (high - low)`, cut off below 0 and above `levels`.
 
-    In float32 and in upstream's order of operations (`write_depth` in midas/utils.py), so that
-    every index is upstream's. Depth without a range is all 0, the darkest.
+    In float32 and in upstream's order of operations (`write_depth` in midas/utils.py). 255 levels
+    are rounded down, so that every colour is upstream's; 65535 are rounded to the nearest, because
+    they are read back as numbers. Depth without a range is all 0, the darkest.
 
     Returns:
         uint8 or uint16 (H, W).
@@ -48,6 +49,8 @@ def quantise(
         scaled = depth[start : start + rows] - np.float32(low)
         scaled *= np.float32(levels)
         scaled /= span
+        if levels == 65535:
+            np.rint(scaled, out=scaled)
         np.clip(scaled, 0, levels, out=scaled)
         indices[start : start + rows] = scaled
     return indices

@@ -1,38 +1,37 @@
-"""How many bytes the results of a photo will take, from its size alone. Knows the formats."""
+"""How many bytes a photo's results can have, known from its header alone.
+
+So room can be reserved before the work: a few bytes of a header may promise gigabytes. Knows sizes
+and formats, no pixels.
+"""
 
 from __future__ import annotations
 
 from depthd.config import FolderPolicy
 from depthd.contract.formats import Format
+from depthd.estimate.estimator import PREVIEW_SIDE
+from depthd.estimate.transform import output_size
 
-# At most; a heatmap's PNG is smaller by as much as it can be packed.
-_BYTES_A_PIXEL = {
-    Format.HEATMAP: 1,
-    Format.NPY: 4,
-    Format.PNG16: 2,
-    Format.PFM: 4,
-}
-_OVERHEAD = 4096  # bytes of headers, a file
-_PREVIEW = 300_000  # bytes at most; it is never large
+_FRAME = 4096  # bytes of headers, palettes and checksums
+_MANIFEST = 16384
+_PREVIEW = 3 * (2 * PREVIEW_SIDE + 100) * (PREVIEW_SIDE + 100)  # as if it were not compressed
+_BYTES_A_PIXEL = {Format.HEATMAP: 1.01, Format.NPY: 4, Format.PNG16: 2.02, Format.PFM: 4}
 
 
 def promised_bytes(width: int, height: int, policy: FolderPolicy, input_size: int) -> int:
-    """What a photo of so many pixels will take, an upper bound.
+    """The most bytes that the results and the manifest of a photo can have together.
 
     Args:
-        width: pixels of the photo.
-        height: the same.
-        policy: which formats, at what size.
-        input_size: longest side in pixels that the network sees.
+        width: of the upright photo, in pixels.
+        height: of the upright photo, in pixels.
+        policy: its formats and size count.
+        input_size: `model.input_size`.
     """
-    longest = max(width, height)
-    if policy.size == "original":
-        wanted = longest
-    else:
-        wanted = input_size if policy.size == "model" else int(policy.size)
-    scale = min(1.0, wanted / longest)
-    pixels = int(width * scale + 1) * int(height * scale + 1)
-    return sum(
-        _PREVIEW if kind is Format.PREVIEW else pixels * _BYTES_A_PIXEL[kind] + _OVERHEAD
-        for kind in policy.formats
-    )
+    across, down = output_size(width, height, policy.size, input_size)
+    total = float(_MANIFEST)
+    for kind in policy.formats:
+        if kind is Format.PREVIEW:
+            total += _PREVIEW
+        else:
+            # Each row of a PNG has one byte more than its pixels.
+            total += _BYTES_A_PIXEL[kind] * across * down + 2 * down + _FRAME
+    return int(total)

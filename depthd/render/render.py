@@ -5,6 +5,7 @@ Knows `Estimate`, `FolderPolicy` and one function per format; writes nothing to 
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,6 +42,20 @@ class Rendered:
     def suffix(self) -> str:
         """The end of the file's name."""
         return FORMATS[self.format].suffix
+
+    def facts(self) -> manifest.FileFacts:
+        """What the manifest says of the file, whatever its name."""
+        digest = hashlib.sha256()
+        for part in self.parts:
+            digest.update(part)
+        size = sum(memoryview(part).nbytes for part in self.parts)
+        return manifest.FileFacts(
+            format=self.format,
+            sha256=digest.hexdigest(),
+            bytes=size,
+            scale=self.scale,
+            offset=self.offset,
+        )
 
 
 def render(estimate: Estimate, policy: FolderPolicy) -> tuple[Rendered, ...]:
