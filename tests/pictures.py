@@ -17,6 +17,7 @@ from depthd.decode.decoder import load_decoders
 
 SAMPLES = Path(depthd.__file__).parent / "samples"
 MAX_PIXELS = 10_000_000
+_WHITE = 16383  # of a sensor with 14 bits
 DECODERS = load_decoders()
 
 
@@ -50,6 +51,38 @@ def holed(data: bytes, size: int = 2000) -> bytes:
     """Zero bytes in the middle, as a lost block of a disk leaves them."""
     middle = len(data) // 2
     return data[:middle] + bytes(size) + data[middle + size :]
+
+
+def dng(rgb: NDArray[np.uint8], orientation: int = 1) -> bytes:
+    """A camera's raw file whose sensor saw these sRGB pixels, with both sides even."""
+    import tifffile  # noqa: PLC0415 - not every test room has it
+
+    share = rgb / 255
+    linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+    sensor = np.empty(rgb.shape[:2], np.uint16)
+    for row, column, channel in ((0, 0, 0), (0, 1, 1), (1, 0, 1), (1, 1, 2)):
+        cells = linear[row::2, column::2, channel]
+        sensor[row::2, column::2] = np.rint(cells * _WHITE)
+    # From XYZ to linear sRGB, as signed rationals.
+    matrix = (32405, -15371, -4985, -9693, 18760, 416, 556, -2040, 10572)
+    tags = [
+        (271, 2, 0, "depthd", True),
+        (272, 2, 0, "depthd", True),
+        (274, 3, 1, orientation, True),
+        (33421, 3, 2, (2, 2), True),
+        (33422, 1, 4, bytes((0, 1, 1, 2)), True),
+        (50706, 1, 4, bytes((1, 4, 0, 0)), True),
+        (50708, 2, 0, "depthd test", True),
+        (50717, 4, 1, _WHITE, True),
+        (50721, 10, 9, tuple(part for value in matrix for part in (value, 10000)), True),
+        (50728, 5, 3, (1, 1) * 3, True),
+        (50778, 3, 1, 21, True),
+    ]
+    buffer = io.BytesIO()
+    tifffile.imwrite(
+        buffer, sensor, photometric=32803, metadata=None, software=None, extratags=tags
+    )
+    return buffer.getvalue()
 
 
 def depth_of(config: Config, state: Path, path: Path) -> NDArray[np.float32]:
