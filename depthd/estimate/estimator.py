@@ -20,7 +20,7 @@ from depthd.config import Config, FolderPolicy
 from depthd.contract import manifest
 from depthd.contract.errors import NoInputError, UnavailableError
 from depthd.contract.formats import Format
-from depthd.decode.decoder import Photo, load_decoders
+from depthd.decode.decoder import Header, Photo, check_cost, load_decoders
 from depthd.estimate.pictures import Picture, as_photo
 from depthd.estimate.transform import network_size, output_size, preprocess, resize_depth
 from depthd.model.engine import open_engine
@@ -132,6 +132,16 @@ class DepthEstimator:
         raw = self.infer(prepared)
         milliseconds = {**prepared.milliseconds, "infer": started.lap()}
         return self.finish(replace(prepared, milliseconds=milliseconds), raw, policy)
+
+    def header(self, data: bytes) -> Header:
+        """What a file says of itself, before the work.
+
+        Raises:
+            PhotoError: it cannot be read, or would take too much time or memory.
+        """
+        header = self.decoders.header(data)
+        check_cost(header, self.config.worker.max_pixels)
+        return header
 
     def prepare(self, data: bytes | Picture, policy: FolderPolicy) -> Prepared:
         """Decode and preprocess; the photo's full pixels do not outlive this call."""

@@ -30,7 +30,6 @@ from depthd.contract.errors import FaultCode, PhotoError
 from depthd.contract.formats import Format
 from depthd.contract.manifest import Facts, FileFacts
 from depthd.contract.status import moment
-from depthd.decode.decoder import read_header
 from depthd.estimate.estimator import DepthEstimator, Prepared
 from depthd.render.promise import promised_bytes
 from depthd.render.render import Rendered as RenderedFile
@@ -205,7 +204,7 @@ class Pipeline:
         data = _read(task.original, _BYTES_A_PIXEL * self._estimator.config.worker.max_pixels)
         sha256 = hashlib.sha256(data).hexdigest()
         read = _since(clock)
-        header = read_header(data)
+        header = self._estimator.header(data)
         input_size = self._estimator.config.model.input_size
         needs = promised_bytes(header.width, header.height, task.policy, input_size)
         self._room.promise(task.id, task.files, needs)
