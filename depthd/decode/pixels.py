@@ -7,7 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageColor, ImageFile  # noqa: F401 - Pillow would load two of them late
 
 from depthd.contract.errors import FaultCode, PhotoError
 from depthd.decode.common import Decoded, Pixels, library

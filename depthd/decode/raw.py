@@ -7,6 +7,7 @@ error when data end early, so that is looked at first.
 from __future__ import annotations
 
 import io
+import multiprocessing  # noqa: F401 - rawpy would load it late
 
 import numpy as np
 import rawpy
