@@ -13,12 +13,29 @@ from PIL import Image, ImageOps
 
 import depthd
 from depthd.config import Config
+from depthd.contract import manifest
 from depthd.decode.decoder import load_decoders
 
 SAMPLES = Path(depthd.__file__).parent / "samples"
 MAX_PIXELS = 10_000_000
 _WHITE = 16383  # of a sensor with 14 bits
 DECODERS = load_decoders()
+
+
+# What a manifest may say of a network and a photo.
+MODEL = manifest.Model(
+    name="midas_small",
+    weights_sha256="0" * 64,
+    fallback=False,
+    published=False,
+    engine="torch",
+    engine_version="2",
+    precision="f32",
+    input_width=256,
+    input_height=192,
+    preprocess="exact",
+)
+PHOTO = manifest.Photo(format="jpeg", width=320, height=240, orientation=1, notes=())
 
 
 def photograph(name: str = "coffee.jpg") -> Image.Image:

@@ -84,9 +84,9 @@ def _decode_tidied(
 
 
 def _is_padding(data: bytes, end: int, count: int) -> bool:
-    """Whether so many bytes are zeros, few, and not the rest of a hole that was decoded."""
-    picture, padding = data[end - count - 4 : end - count], data[end - count : end]
-    return count < len(_HOLE) and not padding.strip(b"\0") and bool(picture.strip(b"\0"))
+    """Whether so many bytes are zeros, and not the rest of a hole that was decoded."""
+    zeros = len(data[:end]) - len(data[:end].rstrip(b"\0"))
+    return count <= zeros < len(_HOLE)
 
 
 def _decode_strictly(data: bytes, smallest: tuple[int, int], *, is_cmyk: bool) -> Pixels:

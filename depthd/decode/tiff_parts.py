@@ -21,15 +21,17 @@ _STRIPS, _TILES = (273, 279), (324, 325)  # offsets and lengths
 _NONE, _YCBCR = 1, 6
 _MOST = 2**20
 _MOST_PASSES = 40
+_CHECKSUM = 64  # bytes of room, in which zlib comes to the checksum
 
 
 @dataclass(frozen=True)
 class Parts:
-    """`width` and `height` of each in pixels; the last strip may be lower."""
+    """`width` and `height` of each in pixels, `row` in bytes; the last strip may be lower."""
 
     directory: Directory
     width: int
     height: int
+    row: int
     places: tuple[tuple[int, int], ...]  # offset and length
 
     def __iter__(self) -> Iterator[bytes]:
@@ -72,39 +74,37 @@ def find_parts(directory: Directory, compression: int) -> Parts:
     missing = count - sum(1 for offset, length in places if offset and length)
     if missing:
         raise PhotoError(FaultCode.DAMAGED, f"{missing} of its {count} strips or tiles are missing")
-    parts = Parts(directory, *part, places)
+    samples = directory.number(_SAMPLES, 1) // planes
+    row = -(-part[0] * samples * directory.number(_BITS, 1) // 8)
+    parts = Parts(directory, *part, row, places)
     if compression == _NONE and directory.number(PHOTOMETRIC) != _YCBCR:
-        _check_lengths(parts, samples=directory.number(_SAMPLES, 1) // planes, tiled=tiled)
+        last = part[1] if tiled else height - part[1] * (down - 1)
+        _check_lengths(parts, down, last)
     return parts
 
 
-def _check_lengths(parts: Parts, samples: int, *, tiled: bool) -> None:
-    """Uncompressed parts are as long as their pixels need."""
-    row = -(-parts.width * samples * parts.directory.number(_BITS, 1) // 8)
-    height = parts.directory.number(HEIGHT)
-    down = -(-height // parts.height)
+def _check_lengths(parts: Parts, down: int, last: int) -> None:
+    """Uncompressed parts are as long as their rows need; of the lowest these are `last`."""
     for number, (_, length) in enumerate(parts.places):
-        rows = parts.height
-        if not tiled and number % down == down - 1:
-            rows = height - parts.height * (down - 1)
-        if length < row * rows:
-            raise PhotoError(FaultCode.DAMAGED, f"a part of {length} bytes, not {row * rows}")
+        needed = parts.row * (last if number % down == down - 1 else parts.height)
+        if length < needed:
+            raise PhotoError(FaultCode.DAMAGED, f"a part of {length} bytes, not {needed}")
 
 
 def check_deflate(parts: Parts) -> None:
     """Each part against its own checksum, at which libtiff does not look.
 
-    Bounded by the pixels of the picture, whatever the parts unpack to.
+    Nothing is unpacked beyond what the picture needs, whatever a part holds.
     """
-    directory = parts.directory
-    room = 16 * (directory.number(WIDTH) + 1024) * (directory.number(HEIGHT) + 1024)
+    needed = parts.row * parts.height
     for part in parts:
-        if room <= 0:
-            raise PhotoError(FaultCode.TOO_COSTLY, "it unpacks to more than its picture needs")
+        unpacker = zlib.decompressobj()
         try:
-            room -= len(zlib.decompressobj().decompress(part, room)) + 64
+            unpacker.decompress(part, needed + _CHECKSUM)
         except zlib.error as error:
             raise PhotoError(FaultCode.DAMAGED, f"a part of its data: {error}") from error
+        if unpacker.unconsumed_tail:
+            raise PhotoError(FaultCode.DAMAGED, "a part holds more than its pixels")
 
 
 def check_jpeg(parts: Parts) -> None:

@@ -14,6 +14,7 @@ from depthd.estimate.transform import output_size
 _FRAME = 4096  # bytes of headers, palettes and checksums
 _MANIFEST = 16384
 _PREVIEW = 3 * (2 * PREVIEW_SIDE + 100) * (PREVIEW_SIDE + 100)  # as if it were not compressed
+_PNG = (Format.HEATMAP, Format.PNG16)
 _BYTES_A_PIXEL = {Format.HEATMAP: 1.01, Format.NPY: 4, Format.PNG16: 2.02, Format.PFM: 4}
 
 
@@ -32,6 +33,7 @@ def promised_bytes(width: int, height: int, policy: FolderPolicy, input_size: in
         if kind is Format.PREVIEW:
             total += _PREVIEW
         else:
-            # Each row of a PNG has one byte more than its pixels.
-            total += _BYTES_A_PIXEL[kind] * across * down + 2 * down + _FRAME
+            total += _BYTES_A_PIXEL[kind] * across * down + _FRAME
+            if kind in _PNG:
+                total += 2 * down  # each row has a byte more than its pixels
     return int(total)

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import simplejpeg
 from daemon import Daemon, drop
+from depthd.contract.messages import Published
 
 from depthd.bench import processes
 from depthd.config import Config, Output
-from depthd.contract.messages import Published
 from depthd.estimate.estimator import DepthEstimator
 from depthd.publish.publisher import Publisher
 from depthd.render.render import render

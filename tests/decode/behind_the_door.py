@@ -1,8 +1,8 @@
 """Run by test_loading.py: decodes pictures after everything was loaded, and says what was opened.
 
-`python behind_the_door.py INCLUDE PICTURE...` prints one JSON object: for each picture its format or
-the reason why not, under "modules" what was loaded, and under "opened" what was opened, loaded or
-started after that.
+`python behind_the_door.py INCLUDE PICTURE...` prints one JSON object: for each picture its format
+or the reason why not, under "modules" what was loaded, and under "opened" what was opened, loaded
+or started after that.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import random
 import struct
@@ -110,6 +111,39 @@ def test_twelve_bit_jpeg_is_unsupported(jpeg: bytes) -> None:
     assert verdict(jpeg[: frame + 4] + b"\x0c" + jpeg[frame + 5 :]) == FaultCode.UNSUPPORTED
 
 
+def scribbled(data: bytes, at: int, chance: random.Random) -> bytes:
+    """Forty random bytes in place of its own."""
+    return data[:at] + chance.randbytes(40) + data[at + 40 :]
+
+
+def test_random_bytes_in_a_jpeg_are_damage(jpeg: bytes) -> None:
+    """What libjpeg notices fails. Where the data still fit the picture, nobody can tell."""
+    middle, chance = len(jpeg) // 2, random.Random(5)
+    verdicts = [verdict(scribbled(jpeg, middle + 50 * n, chance)) for n in range(20)]
+    assert set(verdicts) <= {"ok", FaultCode.DAMAGED, FaultCode.TRUNCATED}
+    assert verdicts.count(FaultCode.DAMAGED) >= 6
+
+
+def test_odd_bytes_between_the_parts_of_a_jpeg_are_noted(jpeg: bytes) -> None:
+    """As cameras leave them: behind a segment, behind the picture, in a scan's parameters."""
+    expected = DECODERS.decode(jpeg, max_pixels=MAX_PIXELS).pixels
+    note = ("bytes that belong to no part of it were passed over",)
+    tables = jpeg.index(b"\xff\xdb")
+    scan = jpeg.index(b"\xff\xda")
+    is_sequential = b"\xff\xc0" in jpeg[:scan]
+    odd = [
+        jpeg[:tables] + b"odd" + jpeg[tables:],
+        jpeg[:-2] + bytes(9) + jpeg[-2:],
+    ]
+    if is_sequential:
+        odd.append(jpeg[: scan + 11] + b"\0\0\0" + jpeg[scan + 14 :])
+    for data in odd:
+        photo = DECODERS.decode(data, max_pixels=MAX_PIXELS)
+        assert photo.notes == note
+        assert np.array_equal(photo.pixels, expected)
+    assert verdict(jpeg[:-2] + b"no padding" + jpeg[-2:]) == FaultCode.DAMAGED
+
+
 # other formats --------------------------------------------------------------------------------
 
 OTHERS: list[tuple[str, dict]] = [
@@ -136,6 +170,49 @@ def test_cut_files_are_truncated(kind: str, options: dict, share: float) -> None
 @pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate"])
 def test_holed_tiff_is_damaged(compression: str) -> None:
     assert verdict(holed(saved(photograph(), "TIFF", compression=compression))) == FaultCode.DAMAGED
+
+
+@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate", "jpeg"])
+def test_random_bytes_in_a_tiff_are_damage(compression: str) -> None:
+    data = saved(photograph(), "TIFF", compression=compression)
+    third, chance = len(data) // 3, random.Random(5)
+    verdicts = [verdict(scribbled(data, third + 97 * n, chance)) for n in range(10)]
+    assert verdicts.count(FaultCode.DAMAGED) >= 7
+
+
+def entry(data: bytes, tag: int) -> tuple[int, int]:
+    """How many values a little-endian TIFF has for a tag, and where its entry keeps them."""
+    (place,) = struct.unpack_from("<I", data, 4)
+    (count,) = struct.unpack_from("<H", data, place)
+    for at in range(place + 2, place + 2 + 12 * count, 12):
+        found, _, values = struct.unpack_from("<HHI", data, at)
+        if found == tag:
+            return values, at + 8
+    raise AssertionError(f"no tag {tag}")
+
+
+@pytest.mark.parametrize("compression", ["none", "tiff_lzw", "tiff_adobe_deflate", "jpeg"])
+@pytest.mark.parametrize("how", ["no place", "no length", "fewer"])
+def test_missing_strip_of_a_tiff_is_damage(compression: str, how: str) -> None:
+    if compression == "none":
+        tifffile = pytest.importorskip("tifffile")
+        buffer = io.BytesIO()
+        tifffile.imwrite(buffer, np.asarray(photograph()), photometric="rgb", rowsperstrip=20)
+        data = bytearray(buffer.getvalue())
+    else:
+        data = bytearray(saved(photograph(), "TIFF", compression=compression, strip_size=40_000))
+    assert verdict(bytes(data)) == "ok"
+    count, rows = entry(data, 278)
+    assert count == 1
+    if how == "fewer":  # lower strips than are there
+        struct.pack_into("<H", data, rows, 1)
+    else:
+        count, pointer = entry(data, 273 if how == "no place" else 279)
+        assert count > 3
+        (values,) = struct.unpack_from("<I", data, pointer)
+        size = 2 if how == "no length" and data[pointer - 6] == 3 else 4
+        data[values + 2 * size : values + 3 * size] = bytes(size)
+    assert verdict(bytes(data)) == FaultCode.DAMAGED
 
 
 def test_holed_png_is_damaged() -> None:
@@ -204,6 +281,30 @@ def test_limit_is_exact() -> None:
         DECODERS.decode(data, max_pixels=600 * 400 - 1)
 
 
+@pytest.mark.parametrize(("width", "height"), [(10**8, 1), (1, 10**8), (100_001, 9)])
+def test_a_side_that_is_too_long_is_too_costly(width: int, height: int) -> None:
+    with pytest.raises(PhotoError) as caught:
+        DECODERS.decode(png(width, height), max_pixels=10**8)
+    assert caught.value.code == FaultCode.TOO_COSTLY
+
+
+@pytest.mark.parametrize("compression", [6, 34925])
+def test_costly_and_ancient_kinds_of_tiff_are_unsupported(compression: int) -> None:
+    data = bytearray(saved(photograph(), "TIFF"))
+    place = data.index(struct.pack("<HHI", 259, 3, 1)) + 8
+    struct.pack_into("<H", data, place, compression)
+    assert verdict(bytes(data)) == FaultCode.UNSUPPORTED
+
+
+def deflated_line() -> bytes:
+    """A picture of one line whose strip unpacks to 400 MB."""
+    data = bytearray(saved(Image.new("L", (60_000, 1)), "TIFF", compression="tiff_adobe_deflate"))
+    packed = zlib.compress(bytes(400_000_000), 9)
+    for tag, value in ((273, len(data)), (279, len(packed))):
+        struct.pack_into("<I", data, entry(data, tag)[1], value)
+    return bytes(data) + packed
+
+
 def tiff_bomb() -> bytes:
     """900 tags that each claim the whole file as their value."""
     size = 500_000
@@ -244,11 +345,12 @@ def profile_bomb() -> bytes:
         (tiff_bomb, FaultCode.DAMAGED),
         (with_exif_bomb, "ok"),
         (with_many_scans, FaultCode.TOO_COSTLY),
+        (deflated_line, FaultCode.DAMAGED),
         (text_bomb, "ok"),
         (profile_bomb, "ok"),
         (lambda: b"\xff\xd8" + b"\xff\xfe\x00\x02" * 500_000, FaultCode.TOO_LARGE),
     ],
-    ids=["tiff tags", "exif", "scans", "text", "profile", "segments"],
+    ids=["tiff tags", "exif", "scans", "line", "text", "profile", "segments"],
 )
 def test_bombs_do_not_go_off(make: Callable[[], bytes], expected: str) -> None:
     """In a process of its own, so that its peak of memory is the decoder's."""

@@ -71,3 +71,11 @@ def test_resize_depth_is_torchs(shape: tuple[int, int]) -> None:
     assert abs(resized - expected).max() < 5e-5 * np.ptp(
         depth
     )  # white noise; real depth is far smoother
+
+
+def test_strides_do_not_matter_for_the_numbers() -> None:
+    """A channel-last view of a channel-first array, as some decoders give it."""
+    planes = np.random.default_rng(1).integers(0, 256, (3, 900, 1300), np.uint8)
+    view = planes.transpose(1, 2, 0)
+    size = network_size(1300, 900, 256)
+    assert np.array_equal(preprocess(view, size), preprocess(np.ascontiguousarray(view), size))

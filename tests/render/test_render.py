@@ -9,27 +9,12 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from pictures import photograph
+from pictures import MODEL, PHOTO, photograph
 from PIL import Image
 
 from depthd.config import Output
-from depthd.contract import manifest
 from depthd.estimate.estimator import Estimate, Info, describe
 from depthd.render.render import Rendered, render
-
-MODEL = manifest.Model(
-    name="midas_small",
-    weights_sha256="0" * 64,
-    fallback=False,
-    published=False,
-    engine="torch",
-    engine_version="2",
-    precision="f32",
-    input_width=256,
-    input_height=192,
-    preprocess="exact",
-)
-PHOTO = manifest.Photo(format="jpeg", width=320, height=240, orientation=1, notes=())
 
 
 def smooth_depth() -> NDArray[np.float32]:
