@@ -113,8 +113,8 @@ class Keeper:
     def sources(self) -> set[int]:
         """Descriptors to wake for."""
         workers = [held.worker for held in (self._current, self._next) if held]
-        dying = {worker.sources()[1] for worker, _ in self._dying}
-        return {source for worker in workers for source in worker.sources()} | dying
+        workers += [worker for worker, _ in self._dying]
+        return {source for worker in workers for source in worker.sources()}
 
     # life --------------------------------------------------------------------------------------
 
@@ -148,6 +148,8 @@ class Keeper:
         news = News()
         for held in [held for held in (self._current, self._next) if held]:
             self._listen(held, news, now)
+        for worker, _ in self._dying:
+            self._tell_words(worker)
         return news
 
     def kill(self, reason: str, jobs: list[str], now: float) -> None:
@@ -186,13 +188,11 @@ class Keeper:
         self._healthy_since = now
         self._emit(Event.WORKER_EXCHANGED, pid=self._current.worker.pid)
 
-    def stop(self, now: float, *, at_once: bool) -> None:
-        """End all workers: as soon as they have finished what they have, or at once."""
+    def stop(self, now: float) -> None:
+        """End all workers; they own nothing that could be left half done."""
         for held in (self._current, self._next):
             if held is not None:
-                if at_once or not held.ready:
-                    held.worker.kill()
-                held.worker.hang_up()
+                held.worker.kill()
                 self._dying.append((held.worker, now))
         self._current = self._next = None
         self._restart_at = NEVER
@@ -233,6 +233,7 @@ class Keeper:
                 news.death = reason
             self._drop(held, now, reason)
             return
+        self._tell_words(held.worker)
         for message in messages:
             if not self._heed(held, message, news, now):
                 return
@@ -242,6 +243,10 @@ class Keeper:
         if held is self._current:
             news.death, news.out_of_memory = str(death), death.out_of_memory
         self._drop(held, now, str(death))
+
+    def _tell_words(self, worker: Worker) -> None:
+        for line in worker.words():
+            self._emit(Event.WORKER_SAID, text=line)
 
     def _heed(self, held: _Held, message: FromWorker, news: News, now: float) -> bool:
         """Act on what a worker says of itself; returns whether it still serves."""

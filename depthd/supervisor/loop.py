@@ -26,6 +26,7 @@ from depthd.spool import Immovable, Vanished
 from depthd.supervisor import report
 from depthd.supervisor.changes import Changes, Installation, WeightsFile
 from depthd.supervisor.dispatch import Dispatcher
+from depthd.supervisor.events_out import EventBus
 from depthd.supervisor.filework import FileWork
 from depthd.supervisor.gate import Gate
 from depthd.supervisor.keeper import Keeper, StartWorker
@@ -114,6 +115,7 @@ class Service:
         self._once = once
         self._clock = clock
         self._logs: Logs = configure(config.log, config.folder("log"))
+        self.events = EventBus(self._log)
         self._notifier = Notifier()
         self._started = status.moment(time.time())
         self._status_file = StatusFile(config.folder("state"))
@@ -144,8 +146,11 @@ class Service:
         self._next_ping = 0.0
         self._next_look = clock() + _LOOK_FOR_CHANGES_EVERY
 
-    def _emit(self, event: Event, /, **fields: object) -> None:
+    def _log(self, event: Event, /, **fields: object) -> None:
         self._logs.emit(event, **fields)
+
+    def _emit(self, event: Event, /, **fields: object) -> None:
+        self.events.emit(event, **fields)
 
     def _wake_for_intake(self) -> None:
         """Called on the watcher's threads."""
@@ -214,7 +219,7 @@ class Service:
         self._notifier.tell(STOPPING="1")
         self._intake.stop()
         self._dispatcher.give_back()
-        self._keeper.stop(self._clock(), at_once=self._dispatcher.is_working)
+        self._keeper.stop(self._clock())
         end = self._clock() + _END
         while self._clock() < end and (self._filework.pending or not self._keeper.is_gone()):
             self._watch_sources()
@@ -230,6 +235,7 @@ class Service:
         self._parts.spool.close()
         if self._next_parts is not None:
             self._next_parts.spool.close()
+        self.events.close(_END)
         self._logs.close()
 
     def _result(self, now: float) -> Result | None:

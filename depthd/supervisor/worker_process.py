@@ -20,6 +20,7 @@ from depthd import __version__
 from depthd.channel.line import Closed, Line
 from depthd.channel.messages import FromWorker, Setup, Work, decode, encode
 from depthd.config import Config
+from depthd.supervisor.worker_words import WorkerWords
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,8 @@ class Worker(Protocol):
 
     @property
     def pid(self) -> int: ...
-    def sources(self) -> tuple[int, int]:
-        """Descriptors that are readable when it has said something, and when it is dead."""
+    def sources(self) -> set[int]:
+        """Descriptors that are readable when it has something to say, or is dead."""
         ...
 
     def send(self, work: Work, descriptors: Sequence[int]) -> None:
@@ -57,6 +58,10 @@ class Worker(Protocol):
         Raises:
             ProtocolError: it said something that is no message.
         """
+        ...
+
+    def words(self) -> list[str]:
+        """Lines that it, or a library in it, has written to standard error."""
         ...
 
     def hang_up(self) -> None:
@@ -83,6 +88,7 @@ class WorkerProcess:
 
     def __init__(self, config: Config, *, is_busy: bool) -> None:
         ours, theirs = Line.pair()
+        self._words = WorkerWords()
         self._out_of_memory_kills = _out_of_memory_kills()
         try:
             self._process = subprocess.Popen(
@@ -95,15 +101,19 @@ class WorkerProcess:
                     str(os.getpid()),
                 ],
                 stdin=subprocess.DEVNULL,
+                stderr=self._words.writer,
                 pass_fds=[theirs.socket.fileno()],
             )
             self._sentinel = os.pidfd_open(self._process.pid)
         except BaseException:
             ours.close()
+            self._words.close()
             raise
         finally:
             theirs.close()
+            self._words.hand_over()
         self._line = ours
+        self._is_silent = False  # nothing more will come over the line
         ours.socket.setblocking(False)
         setup = Setup(version=__version__, config=config.model_dump(mode="json"), is_busy=is_busy)
         with suppress(Closed):
@@ -113,8 +123,14 @@ class WorkerProcess:
     def pid(self) -> int:
         return self._process.pid
 
-    def sources(self) -> tuple[int, int]:
-        return self._line.socket.fileno(), self._sentinel
+    def sources(self) -> set[int]:
+        if self._is_silent:
+            return {self._sentinel}
+        words = set() if self._words.ended else {self._words.fileno()}
+        return {self._line.socket.fileno(), self._sentinel} | words
+
+    def words(self) -> list[str]:
+        return self._words.read()
 
     def send(self, work: Work, descriptors: Sequence[int]) -> None:
         try:
@@ -135,14 +151,15 @@ class WorkerProcess:
         except BlockingIOError:
             return messages
         except Closed:
-            if not messages:
-                self.kill()  # without a voice it is of no use
+            self.kill()  # without a voice it is of no use
             return messages
 
     def hang_up(self) -> None:
+        self._is_silent = True
         self._line.hang_up()
 
     def kill(self) -> None:
+        self._is_silent = True
         self._process.kill()
 
     def death(self) -> Death | None:
@@ -157,6 +174,7 @@ class WorkerProcess:
         )
 
     def close(self) -> None:
+        self._words.close()
         os.close(self._sentinel)
         self._line.close()
 

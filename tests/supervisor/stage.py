@@ -66,8 +66,11 @@ class PlayedWorker:
 
     # what the supervisor asks
 
-    def sources(self) -> tuple[int, int]:
-        return self._ours.fileno(), self._theirs.fileno()
+    def sources(self) -> set[int]:
+        return {self._ours.fileno(), self._theirs.fileno()}
+
+    def words(self) -> list[str]:
+        return []
 
     def send(self, work: Work, descriptors: Sequence[int]) -> None:
         self.given[work.job] = [os.dup(descriptor) for descriptor in descriptors]
@@ -278,7 +281,7 @@ class Stage:
         if not self.is_open:
             return
         self.is_open = False
-        self.keeper.stop(self.clock.now, at_once=True)
+        self.keeper.stop(self.clock.now)
         self.keeper.abandon()
         for entry in self.dispatcher.home.table:
             entry.close_outlets()
