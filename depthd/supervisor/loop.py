@@ -178,13 +178,14 @@ class Service:
         self._keeper.turn(self._clock())  # it loads while the rest begins
         self._dispatcher.recover()
         self._intake.start()
-        while (result := self._result(self._clock())) is None:
+        while True:
             wish = self.turn()
+            if (result := self._result(self._clock())) is not None:
+                return result
             for _ in self._selector.select(max(0.0, wish - self._clock())):
                 pass
             self._signals.drain()
             self._heed_signals()
-        return result
 
     def turn(self) -> float:
         """One round of work, bounded in time. Returns when the loop must wake without an event."""
