@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import pytest
+from faults import immutable
 from faults.sweep import Layout, Trials
 from service.conftest import root, settings
 
@@ -27,7 +28,10 @@ def trials(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Trials]:
     )
     if isinstance(layout, Layout) and layout.elsewhere and other_disk is None:
         pytest.skip(f"needs a second file system at {_SHARED_MEMORY}")
+    if isinstance(layout, Layout) and layout.closed and not immutable.is_possible(tmp_path):
+        pytest.skip("needs root and a file system with immutable folders")
     yield Trials(tmp_path, other_disk or tmp_path)
+    immutable.open_all(tmp_path)
     if other_disk:
         shutil.rmtree(other_disk)
 

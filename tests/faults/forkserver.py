@@ -43,6 +43,8 @@ class Order:
             `fsync:signal=KILL:when=3`.
         worker: the same for all threads of the first worker, from when it has loaded.
         together: a worker that is killed takes the supervisor with it, as a power cut would.
+        file_threads: of the supervisor; none of them, and its faults meet its steps in one order.
+            With some, its faults are for all its threads.
     """
 
     root: str
@@ -51,6 +53,7 @@ class Order:
     supervisor: tuple[str, ...] = ()
     worker: tuple[str, ...] = ()
     together: bool = False
+    file_threads: int = 0
 
 
 class Forks:
@@ -100,6 +103,7 @@ def serve() -> None:
     """Fork a daemon for each line of standard input; answer its pid, and its status in time."""
     _import_everything()
     _replace_network()
+    _shorten_waits()
     for line in sys.stdin.buffer:
         order = Order(**json.loads(line))
         pid = os.fork()
@@ -118,15 +122,30 @@ def _import_everything() -> None:
     import depthd.worker.pipeline  # noqa: F401, PLC0415
 
 
+def _shorten_waits() -> None:
+    """What is tried again is tried at once, and threads that only watch are not waited for."""
+    from depthd.intake import settle, watch  # noqa: PLC0415
+    from depthd.supervisor import dispatch, gate, keeper, loop  # noqa: PLC0415
+    from depthd.supervisor.backoff import Backoff  # noqa: PLC0415
+
+    gate._SERVICE = gate.FOLDER = dispatch.FOLDER = Backoff(first=0.05, longest=0.5)  # type: ignore[misc, attr-defined]
+    settle.SHORTEST_QUIET = 0.05
+    watch.Watcher.stop.__defaults__ = (0.0,)
+    loop._TICK = 3600.0  # so that no step depends on how long something took
+    keeper._RESTART = Backoff(first=0.01, longest=0.5)  # type: ignore[misc]
+
+
 def _replace_network() -> None:
     import cv2  # noqa: PLC0415
     import numpy as np  # noqa: PLC0415
 
+    from depthd.config import Config  # noqa: PLC0415
     from depthd.estimate import estimator  # noqa: PLC0415
     from depthd.model.catalogue import MODELS  # noqa: PLC0415
     from depthd.model.engine import EngineDescription  # noqa: PLC0415
     from depthd.model.weights import Weights  # noqa: PLC0415
-    from depthd.worker import pipeline  # noqa: PLC0415
+    from depthd.system.cage import Cage  # noqa: PLC0415
+    from depthd.worker import main, pipeline  # noqa: PLC0415
 
     class Blur:
         description = EngineDescription("blur", "1", "f32", 1, "")
@@ -150,13 +169,18 @@ def _replace_network() -> None:
             self.engine = Blur()
             self._process = os.getpid()
 
-    class TracedPipeline(pipeline.Pipeline):
-        def __init__(self, *arguments: Any) -> None:
-            _trace_this_process(_order.worker, f"{_order.root}.worker.strace", "-f")
-            super().__init__(*arguments)
-
     estimator.DepthEstimator = QuickEstimator  # type: ignore[misc]
-    pipeline.Pipeline = TracedPipeline  # type: ignore[misc]
+    cv2.setNumThreads(1)
+    pipeline.rehearse(QuickEstimator(Config()))  # once, for all workers
+    pipeline.rehearse = lambda _: None
+    enclose = main.enclose
+
+    def traced_enclose() -> Cage:
+        """Nobody can trace a process that is shut in."""
+        _trace_this_process(_order.worker, f"{_order.root}.worker.strace", "-f")
+        return enclose()
+
+    main.enclose = traced_enclose
 
 
 _order: Order
@@ -195,9 +219,11 @@ def _daemon(order: Order) -> int:
 
     worker_process.subprocess.Popen = ForkedWorker  # type: ignore[misc, assignment]
     config = load(None, {}, list(order.settings), Path(order.root)).config
-    _trace_this_process(order.supervisor, f"{order.root}.supervisor.strace")
+    supervisor.FILE_THREADS = order.file_threads
+    options = ["-f"] if order.file_threads else []
+    _trace_this_process(order.supervisor, f"{order.root}.supervisor.strace", *options)
     try:
-        return supervisor.run(config, reload=lambda: config, once=order.once)
+        return supervisor.run(config, reload=lambda: config, once=order.once).exit_code
     except DepthdError as error:
         print(error.message, file=sys.stderr)
         return error.exit_code
@@ -214,7 +240,7 @@ class ForkedWorker:
         self.returncode: int | None = None
         self.pid = os.fork()
         if self.pid == 0:
-            self._work(command[2:], pass_fds)
+            self._work(command[3:], pass_fds)
 
     def _work(self, arguments: Sequence[str], pass_fds: Sequence[int]) -> None:
         global _order  # noqa: PLW0603
@@ -240,16 +266,11 @@ class ForkedWorker:
         if self.returncode is None:
             os.kill(self.pid, signal.SIGKILL)
 
-    def wait(self, timeout: float | None = None) -> int:
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while self.returncode is None:
+    def poll(self) -> int | None:
+        if self.returncode is None:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
                 self.returncode = os.waitstatus_to_exitcode(status)
-            elif deadline is not None and time.monotonic() > deadline:
-                raise subprocess.TimeoutExpired("worker", timeout or 0)
-            else:
-                time.sleep(0.001)
         if _order.together and self.returncode == -signal.SIGKILL:
             os.kill(os.getpid(), signal.SIGKILL)
         return self.returncode

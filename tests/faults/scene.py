@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from depthd.contract.names import printable
+
 _STAMP = re.compile(r"~\d{8}T\d{6}\.\d{3}Z(\.\d+)?")
 _WORKING = {"outbox/.depthd", "log/depthd.jsonl", "state/status.json"}
 _INSTANCE = "0123abcd"
@@ -89,6 +91,30 @@ def broken_results(root: Path, expected: dict[str, str], *, only_listed: bool = 
         elif not only_listed and _digest(path.read_bytes()) not in expected.values():
             broken.append(f"{path} is not whole")
     return broken
+
+
+def wrongly_aside(root: Path, closed: str) -> list[str]:
+    """What is not as it must be when photos of one folder could not come home, and only these.
+
+    Args:
+        root: the root, after a run.
+        closed: the folder.
+    """
+    concerned = {name for name in photos() if name.startswith(f"{closed}/")}
+    names = {_digest(data): name for name, data in photos().items()}
+    aside = {names[_digest(path.read_bytes())] for path in (root / "work").glob("*/original")}
+    found = [] if aside == concerned else [f"in work/: {aside}"]
+    if any((root / "inbox").rglob("*.*")):
+        found.append("photos are left in the inbox")
+    if any(path.suffix != ".json" for path in _files(root / "failed") if path.name != "bad.jpg"):
+        found.append("another photo was failed")
+    status = json.loads((root / "state/status.json").read_bytes())
+    if "not permitted" not in status["held_folders"].get(closed, ""):
+        found.append(f"the status names held folders {status['held_folders']}")
+    said = {entry["name"]: entry["reason"] for entry in status["aside"]}
+    if said.keys() != {printable(name) for name in concerned} or "" in said.values():
+        found.append(f"the status says of those set aside: {said}")
+    return found
 
 
 def end_state(root: Path) -> dict[str, str]:

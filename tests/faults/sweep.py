@@ -6,28 +6,31 @@ Knows the layouts, the steps and how to run them side by side; what must hold is
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
-from itertools import count
+from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Literal
 
-from faults import scene
+from faults import immutable, scene
 from faults.forkserver import Forks, Order
 
 # Whatever changes a file or a name, or forces it to the disk; "?" is for machines without it.
 # Creating a file (openat) changes nothing that the call before or after it does not show.
 CHANGES = (
     *("?rename", "?renameat", "renameat2", "?link", "linkat", "?unlink", "unlinkat"),
-    *("fsync", "fdatasync", "write", "pwrite64", "?mkdir", "mkdirat", "?rmdir"),
+    *("fsync", "fdatasync", "write", "pwrite64", "ftruncate", "?mkdir", "mkdirat", "?rmdir"),
 )
+# What supervisor and worker say to each other.
+WORDS = ("sendmsg", "sendto")
 EVERYTHING = os.environ.get("DEPTHD_TEST_FAULTS") == "all"  # else what fits into CI
 SETTINGS = ("intake.settle=0s", "model.input_size=64", "log.level=error", "disk.min_free=0")
+_FILE_THREADS = 3  # as the service has them
 
 Victim = Literal["supervisor", "worker", "both"]
 VICTIMS: tuple[Victim, ...] = ("supervisor", "worker", "both")
@@ -40,24 +43,32 @@ class Layout:
     Attributes:
         lacks: faults that every process always meets, because the file system cannot do it.
         elsewhere: done and failed lie on another file system.
+        closed: a folder that nobody can write to until it is mended.
+        file_threads: of the supervisor. With some of them no two runs make the same steps.
     """
 
     name: str
     lacks: tuple[str, ...] = ()
     elsewhere: bool = False
+    closed: str = ""
+    file_threads: int = 0
 
 
+PLAIN = Layout("plain")
 LAYOUTS = (
-    Layout("plain"),
+    PLAIN,
     Layout("other-disk", elsewhere=True),
     Layout("no-hard-links", lacks=("linkat:error=EPERM",)),  # SMB, exFAT
     Layout("no-noreplace", lacks=("renameat2:error=EINVAL",)),  # NFS
+    Layout("outbox-folder-closed", closed="outbox/cam"),
+    Layout("done-folder-closed", closed="done/cam"),
+    Layout("threads", file_threads=_FILE_THREADS),
 )
 
 
 @dataclass(frozen=True)
 class Point:
-    """One step of one process: the `number`-th call of a kind. `worker` has several threads."""
+    """One step of one process: the `number`-th call of a kind that one of its threads makes."""
 
     layout: Layout
     victim: Victim
@@ -88,9 +99,19 @@ class Trials:
                     shutil.copytree(root / home, elsewhere, dirs_exist_ok=True)
                     shutil.rmtree(root / home)
                 (root / home).symlink_to(elsewhere)
+        if layout.closed:
+            (root / layout.closed).mkdir(parents=True)
+            immutable.close(root / layout.closed)
         return root
 
-    def clear(self, root: Path) -> None:
+    @staticmethod
+    def mend(layout: Layout, root: Path) -> None:
+        """The closed folder can be written again."""
+        if layout.closed:
+            immutable.open_again(root / layout.closed)
+
+    def clear(self, layout: Layout, root: Path) -> None:
+        self.mend(layout, root)
         shutil.rmtree(root)
         shutil.rmtree(self._other_disk / root.name, ignore_errors=True)
         for leftover in root.parent.glob(f"{root.name}.*"):
@@ -101,7 +122,12 @@ class Trials:
     ) -> Order:
         """An undisturbed run."""
         return Order(
-            str(root), (*SETTINGS, *settings), once, supervisor=layout.lacks, worker=layout.lacks
+            str(root),
+            (*SETTINGS, *settings),
+            once,
+            supervisor=layout.lacks,
+            worker=layout.lacks,
+            file_threads=layout.file_threads,
         )
 
     def fault(
@@ -114,25 +140,44 @@ class Trials:
         settings: Iterable[str] = (),
     ) -> Order:
         """A run that meets a fault at a point."""
+        order = self.order(point.layout, root, once=once, settings=settings)
         faults = (*point.layout.lacks, f"{point.call}:{effect}")
-        on_supervisor = point.victim == "supervisor"
-        return Order(
-            str(root),
-            (*SETTINGS, *settings),
-            once,
-            supervisor=faults if on_supervisor else point.layout.lacks,
-            worker=point.layout.lacks if on_supervisor else faults,
-            together=point.victim == "both",
-        )
+        if point.victim == "supervisor":
+            return replace(order, supervisor=faults)
+        return replace(order, worker=faults, together=point.victim == "both")
 
-    def expect(self, forks: Forks, layouts: Iterable[Layout]) -> None:
-        """Find out how undisturbed runs end."""
-        for layout in layouts:
-            root = self.set_out(layout, f"{layout.name}-undisturbed")
-            code = forks.run(self.order(layout, root))
-            assert code == 1, f"{root}.stderr: {code}"  # a photo is bad
-            assert set(scene.originals(root).values()) == {1}
-            self._expected[layout.name] = scene.end_state(root)
+    def expect(self, forks: Forks, layout: Layout) -> None:
+        """Find out how an undisturbed run ends."""
+        root = self.set_out(layout, f"{layout.name}-undisturbed")
+        code = forks.run(self.order(layout, root))
+        assert code == 1, f"{root}.stderr: {code}"  # a photo is bad
+        assert set(scene.originals(root).values()) == {1}
+        if layout.closed:
+            assert self.complaints_of_closed(layout, root) == []
+            self.mend(layout, root)
+            assert forks.run(self.order(layout, root)) == 0
+        self._expected[layout.name] = scene.end_state(root)
+
+    def count(
+        self, forks: Forks, layout: Layout, calls: Sequence[str]
+    ) -> dict[Victim, Counter[str]]:
+        """How often the threads of an undisturbed run make each call, each at most."""
+        root = self.set_out(layout, f"{layout.name}-count")
+        harmless = tuple(
+            f"{call}:error=EIO:when=60000"
+            for call in calls
+            if not any(fault.startswith(f"{call}:") for fault in layout.lacks)
+        )
+        order = self.order(layout, root)
+        faults = (*layout.lacks, *harmless)
+        forks.run(replace(order, supervisor=faults, worker=faults))
+        found: dict[Victim, Counter[str]] = {
+            victim: _calls(root.with_name(f"{root.name}.{victim}.strace"), calls)
+            for victim in ("supervisor", "worker")
+        }
+        found["both"] = found["worker"]
+        self.clear(layout, root)
+        return found
 
     def complaints(self, layout: Layout, root: Path, *, at_rest: bool) -> list[str]:
         """What is not as it must be; `at_rest` after an undisturbed run, else at any moment."""
@@ -155,42 +200,60 @@ class Trials:
             ]
         return found
 
+    @staticmethod
+    def complaints_of_closed(layout: Layout, root: Path) -> list[str]:
+        """What is not as it must be after a run that could not write to one folder."""
+        return scene.wrongly_aside(root, layout.closed.partition("/")[2])
 
-def series(
-    layout: Layout, victims: Iterable[Victim], calls: Iterable[str], stride: int = 1
-) -> list[Iterator[Point]]:
-    """For each process and kind of call its steps, every `stride`-th, without an end."""
+
+def points(
+    layout: Layout, counts: dict[Victim, Counter[str]], victims: Iterable[Victim], stride: int = 1
+) -> list[Point]:
+    """Every `stride`-th step of each process and kind of call."""
     return [
-        _steps(layout, victim, call, stride)
+        Point(layout, victim, call, number)
         for victim in victims
-        for call in calls
-        if not any(fault.startswith(f"{call}:") for fault in layout.lacks)
+        for call, most in counts[victim].items()
+        for number in range(1, most + 1, stride)
     ]
 
 
-def _steps(layout: Layout, victim: Victim, call: str, stride: int) -> Iterator[Point]:
-    return (Point(layout, victim, call, number) for number in count(1, stride))
-
-
-def each(all_steps: list[Iterator[Point]], task: Callable[[Forks, Point], bool]) -> int:
-    """Run each series until its task says that a point was not met; returns how many were."""
-    lanes = 3 * (os.cpu_count() or 1)  # they mostly wait
+def each(all_points: Sequence[Point], task: Callable[[Forks, Point], None]) -> None:
+    """Run a task for each point, several side by side: they mostly wait."""
+    lanes = 3 * (os.cpu_count() or 1)
     idle: SimpleQueue[Forks] = SimpleQueue()
 
-    def run(steps: Iterator[Point]) -> int:
-        met = 0
-        for point in steps:
-            forks = idle.get()
-            try:
-                if not task(forks, point):
-                    break
-            finally:
-                idle.put(forks)
-            met += 1
-        return met
+    def run(point: Point) -> None:
+        forks = idle.get()
+        try:
+            task(forks, point)
+        finally:
+            idle.put(forks)
 
     with ExitStack() as stack:
         for _ in range(lanes):
             idle.put(stack.enter_context(Forks()))
         with ThreadPoolExecutor(lanes) as pool:
-            return sum(pool.map(run, all_steps))
+            for _ in pool.map(run, all_points):
+                pass
+
+
+def _calls(trace: Path, calls: Iterable[str]) -> Counter[str]:
+    """From strace's log, by call; strace counts the calls of each thread."""
+    names = {call.strip("?"): call for call in calls}
+    by_thread: dict[str, Counter[str]] = {}
+    for line in _lines(trace):
+        thread, name = line
+        if name in names:
+            by_thread.setdefault(thread, Counter())[names[name]] += 1
+    most: Counter[str] = Counter()
+    for counter in by_thread.values():
+        most |= counter
+    return most
+
+
+def _lines(trace: Path) -> Iterator[tuple[str, str]]:
+    """Thread and name of each call; without -f there are no threads."""
+    for line in trace.read_text(errors="replace").splitlines():
+        if found := re.match(r"(\d+ +)?(\w+)\(", line):
+            yield found[1] or "", found[2]
