@@ -145,7 +145,12 @@ class Spool:
             with files.directory(self._work / job.id) as folder:
                 write_first_record(job, folder)
                 _rename_out(name.base, source, folder)
-                return self._confirm(job, name, source, folder, candidate)
+                try:
+                    return self._confirm(job, name, source, folder, candidate)
+                except OSError:
+                    if _put_back(job, name, source, folder):
+                        raise
+                    return job  # it is here, and nobody else can have it
         except BaseException:
             self._abandoned.append(job.id)
             with suppress(OSError):  # else `clear_abandoned` does it, or the next start
@@ -162,14 +167,11 @@ class Spool:
         """
         about = os.stat(ORIGINAL, dir_fd=folder, follow_symlinks=False)
         if not _is_candidate(about, candidate):
-            try:
-                rename_to_first_free(ORIGINAL, name, job, folder, source)
-            except OSError:
-                detail = "it was exchanged for something else while it was taken"
-                job = replace(job, verdict=Verdict(FaultCode.NOT_AN_IMAGE, detail))
-                write_record(job, folder)
-            else:
+            if _put_back(job, name, source, folder):
                 raise Vanished(candidate.name)
+            detail = "it was exchanged for something else while it was taken"
+            job = replace(job, verdict=Verdict(FaultCode.NOT_AN_IMAGE, detail))
+            write_record(job, folder)
         os.fsync(folder)
         return replace(job, owner=about.st_uid)
 
@@ -267,6 +269,15 @@ def _rename_out(base: str, source: int, folder: int) -> None:
         if error.errno in _IMMOVABLE:
             raise Immovable(error.strerror) from error
         raise
+
+
+def _put_back(job: Job, name: SetName, source: int, folder: int) -> bool:
+    """Give a photo back to its inbox folder; returns whether that worked."""
+    try:
+        rename_to_first_free(ORIGINAL, name, job, folder, source)
+    except OSError:
+        return False
+    return True
 
 
 def _is_candidate(about: os.stat_result, candidate: Candidate) -> bool:
