@@ -137,7 +137,7 @@ class WorkerProcess:
             self._line.send(encode(work), descriptors)
         except Closed:
             return
-        except BlockingIOError:  # it has not read a dozen packets: it never will
+        except OSError:  # it has not read a dozen packets and never will, or no memory is left
             self.kill()
 
     def hear(self) -> list[FromWorker]:

@@ -42,8 +42,12 @@ def main() -> int:
     speaking = threading.Lock()
 
     def say(message: Message | Hello) -> None:
-        with speaking, suppress(Closed):
-            line.send(encode(message))
+        try:
+            with speaking, suppress(Closed):
+                line.send(encode(message))
+        except OSError as error:  # no memory is left; a job without an answer would wait for ever
+            print(f"the worker cannot speak: {error}", file=sys.stderr)
+            os._exit(ExitCode.TEMPORARY)
 
     say(Hello(version=__version__))
     try:
