@@ -18,7 +18,7 @@ from PIL import Image
 from depthd.contract.names import printable
 
 _STAMP = re.compile(r"~\d{8}T\d{6}\.\d{3}Z(\.\d+)?")
-_WORKING = {"outbox/.depthd", "log/depthd.jsonl", "state/status.json"}
+_WORKING = {"log/depthd.jsonl", "state/status.json"}
 _INSTANCE = "0123abcd"
 _EARLIER = "done/dup.jpg"  # so that the photo of this name gets another one
 
@@ -93,26 +93,27 @@ def broken_results(root: Path, expected: dict[str, str], *, only_listed: bool = 
     return broken
 
 
-def wrongly_aside(root: Path, closed: str) -> list[str]:
-    """What is not as it must be when photos of one folder could not come home, and only these.
+def concerned(closed: str) -> set[str]:
+    """Photos that cannot come home while a folder such as `done/cam` is closed."""
+    folder = closed.partition("/")[2]
+    return {name for name in photos() if folder and name.startswith(f"{folder}/")}
 
-    Args:
-        root: the root, after a run.
-        closed: the folder.
-    """
-    concerned = {name for name in photos() if name.startswith(f"{closed}/")}
+
+def wrongly_aside(root: Path, closed: str) -> list[str]:
+    """What is not as it must be after a run while a folder was closed."""
+    held, waiting = closed.partition("/")[2], concerned(closed)
     names = {_digest(data): name for name, data in photos().items()}
     aside = {names[_digest(path.read_bytes())] for path in (root / "work").glob("*/original")}
-    found = [] if aside == concerned else [f"in work/: {aside}"]
+    found = [] if aside == waiting else [f"in work/: {aside}"]
     if any((root / "inbox").rglob("*.*")):
         found.append("photos are left in the inbox")
     if any(path.suffix != ".json" for path in _files(root / "failed") if path.name != "bad.jpg"):
         found.append("another photo was failed")
     status = json.loads((root / "state/status.json").read_bytes())
-    if "not permitted" not in status["held_folders"].get(closed, ""):
+    if "not permitted" not in status["held_folders"].get(held, ""):
         found.append(f"the status names held folders {status['held_folders']}")
     said = {entry["name"]: entry["reason"] for entry in status["aside"]}
-    if said.keys() != {printable(name) for name in concerned} or "" in said.values():
+    if said.keys() != {printable(name) for name in waiting} or "" in said.values():
         found.append(f"the status says of those set aside: {said}")
     return found
 
@@ -120,13 +121,15 @@ def wrongly_aside(root: Path, closed: str) -> list[str]:
 def end_state(root: Path) -> dict[str, str]:
     """Every file and folder with its content; times and job names are left out.
 
-    So are folders in work/ that wait for a job: a fault may keep the daemon from removing them.
+    So are our private folders, in which only files would be wrong, and folders in work/ that wait
+    for a job: a fault may keep the daemon from removing them.
     """
     return {
         _STAMP.sub("~STAMP", str(path.relative_to(root))): _content(path)
         for top, folders, names in os.walk(root, followlinks=True)
         for path in (Path(top, name) for name in folders + names)
         if str(path.relative_to(root)) not in _WORKING
+        and path.name != ".depthd"
         and not str(path.relative_to(root)).startswith("work/.")
     }
 

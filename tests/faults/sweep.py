@@ -153,7 +153,7 @@ class Trials:
         assert code == 1, f"{root}.stderr: {code}"  # a photo is bad
         assert set(scene.originals(root).values()) == {1}
         if layout.closed:
-            assert self.complaints_of_closed(layout, root) == []
+            assert scene.wrongly_aside(root, layout.closed) == []
             self.mend(layout, root)
             assert forks.run(self.order(layout, root)) == 0
         self._expected[layout.name] = scene.end_state(root)
@@ -199,11 +199,6 @@ class Trials:
                 if state.get(name) != expected.get(name)
             ]
         return found
-
-    @staticmethod
-    def complaints_of_closed(layout: Layout, root: Path) -> list[str]:
-        """What is not as it must be after a run that could not write to one folder."""
-        return scene.wrongly_aside(root, layout.closed.partition("/")[2])
 
 
 def points(

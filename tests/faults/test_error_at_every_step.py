@@ -1,6 +1,7 @@
 """Every system call on files fails once or for a while; the running daemon gets over it.
 
-Each call meets one of the errors, in turn; every call meets each with DEPTHD_TEST_FAULTS=all.
+Each call of an ordinary disk meets one of the errors, in turn, and every eighth call on unusual
+layouts does; with DEPTHD_TEST_FAULTS=all each of the former meets every error, each of the latter one.
 """
 
 from __future__ import annotations
@@ -11,51 +12,45 @@ import select
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from faults import sweep
+from faults import scene, sweep
 from faults.forkserver import Forks
-from faults.sweep import LAYOUTS, Point, Trials, Victim
+from faults.sweep import LAYOUTS, PLAIN, Layout, Point, Trials, Victim
 
 ERRORS = ("ENOSPC", "EIO", "EACCES", "EROFS", "EDQUOT", "EXDEV", "EMFILE")
 _SETTINGS = ("log.level=info", "intake.rescan_interval=1s")
 _DEADLINE = 90.0
-_PLAIN = LAYOUTS[0]
-_CALLS = (*sweep.CHANGES, "openat")
+_CALLS = (*sweep.CHANGES, *sweep.WORDS, "openat")
 
 
-def _count(trials: Trials, forks: Forks, victim: Victim) -> Counter[str]:
-    """How often an undisturbed run makes each call."""
-    found: Counter[str] = Counter()
-    for call in _CALLS:
-        point = Point(_PLAIN, victim, call, 1)
-        root = trials.set_out(_PLAIN, f"count-{point}")
-        forks.run(trials.fault(point, root, "error=EIO:when=60000"))
-        trace = root.with_name(f"{root.name}.{victim}.strace").read_text()
-        found[call] = trace.count(f"{call.strip('?')}(")
-        trials.clear(root)
-    return found
-
-
-def _is_at_rest(root: Path) -> bool:
+def _is_at_rest(layout: Layout, root: Path) -> bool:
+    """Whether everything is home that can come home."""
+    if not (root / "work").exists() or any(names for _, _, names in os.walk(root / "inbox")):
+        return False
     jobs = [name for name in os.listdir(root / "work") if not name.startswith(".")]
-    return not jobs and not any(names for _, _, names in os.walk(root / "inbox"))
+    return len(jobs) == len(scene.concerned(layout.closed))
 
 
 def _run_until_done(forks: Forks, trials: Trials, point: Point, root: Path, effect: str) -> str:
     """Run until all photos are done, starting again what ended; returns what was wrong."""
+    layout = point.layout
     pid = forks.start(trials.fault(point, root, effect, once=False, settings=_SETTINGS))
     deadline = time.monotonic() + _DEADLINE
-    while not _is_at_rest(root) if (root / "work").exists() else True:
+    while True:
+        if _is_at_rest(layout, root):
+            if not layout.closed:
+                break
+            trials.mend(layout, root)
+            layout = PLAIN
         if forks.has_ended():
             code = forks.wait()
             at_start = "EXDEV" in effect and code == 78  # work/ seems to be on another disk
             if code not in (73, 75) and not at_start:
                 return f"it ended with {code}"
-            pid = forks.start(trials.order(_PLAIN, root, once=False, settings=_SETTINGS))
+            pid = forks.start(trials.order(layout, root, once=False, settings=_SETTINGS))
         if time.monotonic() > deadline:
             os.kill(pid, signal.SIGKILL)
             forks.wait()
@@ -73,15 +68,22 @@ def _log(root: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("victim", ["supervisor", "worker"])
-def test_it_resumes_by_itself_and_loses_nothing(victim: Victim, trials: Trials) -> None:
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
+def test_it_resumes_by_itself_and_loses_nothing(
+    layout: Layout, victim: Victim, trials: Trials
+) -> None:
     complaints: list[str] = []
     tried: Counter[str] = Counter()
     paused: Counter[str] = Counter()
 
-    def fail(forks: Forks, point: Point) -> bool:
-        errors = ERRORS if sweep.EVERYTHING else (ERRORS[point.number % len(ERRORS)],)
+    def fail(forks: Forks, point: Point) -> None:
+        errors = (
+            ERRORS
+            if sweep.EVERYTHING and layout is PLAIN
+            else (ERRORS[point.number % len(ERRORS)],)
+        )
         for error in errors:
-            root = trials.set_out(_PLAIN, f"{point}-{error}")
+            root = trials.set_out(layout, f"{point}-{error}")
             last = point.number + point.number % 3  # once, or for up to three calls
             effect = f"error={error}:when={point.number}..{last}"
             found = [_run_until_done(forks, trials, point, root, effect)]
@@ -93,9 +95,9 @@ def test_it_resumes_by_itself_and_loses_nothing(victim: Victim, trials: Trials) 
             }
             if error == "EIO" and point.call == "openat":  # a disk that does not give it back
                 failed = {reason for reason in failed if "unreadable, Input/output" not in reason}
-                found += trials.complaints(_PLAIN, root, at_rest=False)
+                found += trials.complaints(layout, root, at_rest=False)
             else:
-                found += trials.complaints(_PLAIN, root, at_rest=True)
+                found += trials.complaints(layout, root, at_rest=True)
             found += failed
             events = Counter(entry["event"] for entry in log)
             if events["service.paused"] > events["service.resumed"]:
@@ -106,18 +108,13 @@ def test_it_resumes_by_itself_and_loses_nothing(victim: Victim, trials: Trials) 
             tried[error] += 1
             paused[error] += events["service.paused"] > 0
             if not any(found):
-                trials.clear(root)
-        return True
+                trials.clear(layout, root)
 
     with Forks() as forks:
-        trials.expect(forks, [_PLAIN])
-        count = _count(trials, forks, victim)
-    steps: list[Iterator[Point]] = [
-        iter([Point(_PLAIN, victim, call, number)])
-        for call in _CALLS
-        for number in range(1, count[call] + 1)
-    ]
-    print(f"{victim}: {len(steps)} calls", flush=True)
-    sweep.each(steps, fail)
-    print(f"{victim}: {tried.total()} errors: {dict(tried)}; paused for: {dict(paused)}")
+        trials.expect(forks, layout)
+        counts = trials.count(forks, layout, _CALLS)
+    points = sweep.points(layout, counts, [victim], 1 if sweep.EVERYTHING or layout is PLAIN else 8)
+    print(f"{layout.name} {victim}: {len(points)} calls", flush=True)
+    sweep.each(points, fail)
+    print(f"{layout.name} {victim}: {tried.total()} errors: {dict(tried)}; paused: {dict(paused)}")
     assert not complaints, "\n".join(complaints)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from faults import sweep
+from faults import scene, sweep
 from faults.forkserver import Forks
 from faults.sweep import LAYOUTS, PLAIN, Layout, Point, Trials
 
@@ -32,7 +32,7 @@ def test_nothing_is_lost_doubled_or_left(layout: Layout, trials: Trials) -> None
             met = code == _KILLED
             ended = code == 1 if not met else forks.run(trials.order(layout, root)) in (0, 1)
         if layout.closed and ended:
-            found += trials.complaints_of_closed(layout, root)
+            found += scene.wrongly_aside(root, layout.closed)
             trials.mend(layout, root)
             ended = forks.run(trials.order(layout, root)) == 0
         if not ended:
