@@ -45,8 +45,7 @@ def main() -> int:
         try:
             with speaking, suppress(Closed):
                 line.send(encode(message))
-        except OSError as error:  # no memory is left; a job without an answer would wait for ever
-            print(f"the worker cannot speak: {error}", file=sys.stderr)
+        except OSError:  # no memory is left; a job without an answer would wait for ever
             os._exit(ExitCode.TEMPORARY)
 
     say(Hello(version=__version__))

@@ -1,7 +1,7 @@
 """Every system call on files fails once or for a while; the running daemon gets over it.
 
-Each call of an ordinary disk meets one of the errors, in turn, and every eighth call on unusual
-layouts does; with DEPTHD_TEST_FAULTS=all each of the former meets every error, each of the latter one.
+On an ordinary disk each call meets one of the errors, in turn, on unusual layouts every eighth;
+with DEPTHD_TEST_FAULTS=all each of the former meets every error, and each of the latter one.
 """
 
 from __future__ import annotations
