@@ -242,6 +242,7 @@ class Watcher:
     def _read_folder(self, note: Note, parent: Node, base: str, name: str) -> Happening | None:
         if note.mask & FROM:
             if (moved := parent.inner.get(base)) is not None:
+                self._tree.detach(moved)
                 self._moving[note.cookie] = moved
             return None
         moved = self._moving.pop(note.cookie, None) if note.mask & TO else None

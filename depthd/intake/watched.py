@@ -84,16 +84,21 @@ class Tree:
         self._sizes[top_of(path)] += 1
         return [number for number in gone if number != watch]
 
+    @staticmethod
+    def detach(node: Node) -> None:
+        """A folder is on its way to another name: whatever has this one is another folder."""
+        if node.outer is not None and node.outer.inner.get(node.name) is node:
+            del node.outer.inner[node.name]
+
     def move(self, node: Node, outer: Node, name: str) -> list[int]:
         """A folder was renamed; into another one below the inbox it does not take its watches."""
         former = outer.inner.get(name)
         gone = self.cut(former) if former is not None and former is not node else []
-        if node.watch not in self._nodes:
+        if self._nodes.get(node.watch) is not node:
             return gone
         if outer.outer is None or self._top(node) != self._top(outer):
             return gone + self.cut(node)
-        if node.outer is not None:
-            node.outer.inner.pop(node.name, None)
+        self.detach(node)
         node.outer, node.name = outer, name
         outer.inner[name] = node
         return gone
@@ -103,8 +108,7 @@ class Tree:
         if self._nodes.get(node.watch) is not node:
             return []
         top = self._top(node)
-        if node.outer is not None:
-            node.outer.inner.pop(node.name, None)
+        self.detach(node)
         gone = []
         nodes = [node]
         while nodes:
