@@ -24,7 +24,8 @@ _Key = TypeVar("_Key", bytes, str)
 class _Pause:
     until: float
     length: float
-    failures: int = 0
+    failures: int = 0  # since the last pause of a folder
+    last: float = float("-inf")  # failure
 
 
 class Immovables:
@@ -38,8 +39,9 @@ class Immovables:
         """A photo could not be moved; returns whether its whole folder is left alone from now."""
         _lengthen(_entry(self._photos, _key(name), _PHOTOS), now)
         folder = _entry(self._folders, name.rpartition("/")[0], _FOLDERS)
-        if now > folder.until + 2 * folder.length:  # long ago
+        if now > folder.last + 2 * max(_FIRST_PAUSE, folder.length):  # long ago
             folder.length, folder.failures = 0.0, 0
+        folder.last = now
         folder.failures += 1
         if folder.failures < _PATIENCE:
             return False
