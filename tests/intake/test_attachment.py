@@ -7,13 +7,11 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from inbox_loop import DEADLINE, Loop, Start
+from inbox_users import nobody
 
 from depthd.contract.events import Event
 from depthd.intake import attachment
@@ -94,25 +92,6 @@ def test_missing_at_the_start(tmp_path: Path) -> None:
         loop.until_taken("a.jpg")
     finally:
         loop.close()
-
-
-@contextmanager
-def nobody() -> Iterator[Path]:
-    """Become a user whom file rights bind, in a folder of one's own."""
-    if os.geteuid() != 0:
-        with tempfile.TemporaryDirectory() as folder:
-            yield Path(folder)
-        return
-    folder = tempfile.mkdtemp()
-    os.chown(folder, 65534, 65534)
-    os.setegid(65534)
-    os.seteuid(65534)
-    try:
-        yield Path(folder)
-    finally:
-        os.seteuid(0)
-        os.setegid(0)
-        shutil.rmtree(folder)
 
 
 @pytest.mark.parametrize("watch", ["auto", "polling"])
