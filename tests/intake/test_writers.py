@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -189,6 +191,80 @@ def test_a_link_whose_other_name_goes_is_taken(loop: Loop) -> None:
     hidden.unlink()
     loop.until_rescanned()
     loop.until_taken("IMG_1.jpg")
+    assert loop.ignored() == {}
+
+
+@pytest.fixture
+def slow_loop(start: Start) -> Loop:
+    """Native events, and a quiet time that no test lives to see the end of."""
+    started = start(watch="native", settle="1h")
+    started.until_drained()
+    return started
+
+
+@pytest.mark.parametrize(
+    "source", [".IMG_1.jpg.Xa3bQ9", "IMG_1.jpg.part", "IMG_1.jpg.uploading", "../IMG_1.jpg"]
+)
+def test_a_rename_by_a_writer_that_is_done_needs_no_wait(slow_loop: Loop, source: str) -> None:
+    partial = slow_loop.inbox / source
+    partial.write_bytes(PHOTO)
+    partial.rename(slow_loop.inbox / "IMG_1.jpg")
+    slow_loop.until_taken("IMG_1.jpg")
+
+
+def test_a_hard_link_needs_no_wait_either(slow_loop: Loop) -> None:
+    (slow_loop.root / "IMG_1.jpg").write_bytes(PHOTO)
+    os.link(slow_loop.root / "IMG_1.jpg", slow_loop.inbox / "IMG_1.jpg")
+    slow_loop.until_taken("IMG_1.jpg")
+
+
+def test_a_photo_that_only_changes_its_name_has_to_settle(slow_loop: Loop) -> None:
+    (slow_loop.inbox / "IMG_1.jpg").write_bytes(PHOTO)
+    (slow_loop.inbox / "IMG_1.jpg").rename(slow_loop.inbox / "IMG_2.jpg")
+    after = slow_loop.root / "after.jpg"
+    after.write_bytes(PHOTO)
+    after.rename(slow_loop.inbox / "after.jpg")
+    slow_loop.until_taken("after.jpg")
+    slow_loop.until(lambda: slow_loop.intake.backlog == 1)
+
+
+def test_a_camera_that_rewrites_one_name_without_end_is_served(start: Start) -> None:
+    loop = start(watch="native", settle="500ms")
+    loop.until_drained()
+    pictures = 0
+    while len(loop.taken) < 2:
+        assert pictures < 1000
+        pictures += 1
+        (loop.inbox / "latest.jpg").write_bytes(PHOTO + bytes(pictures % 3))
+        loop.run_for(0.05)
+    assert {seen.name for seen in loop.taken} == {"latest.jpg"}
+
+
+def test_real_rsync_with_links_to_the_last_run(slow_loop: Loop) -> None:
+    if shutil.which("rsync") is None:
+        pytest.skip("rsync is not installed")
+    camera, former = slow_loop.root / "camera", slow_loop.root / "former"
+    camera.mkdir()
+    (camera / "same.jpg").write_bytes(PHOTO)
+    copy = ["rsync", "-a", f"{camera}/"]
+    subprocess.run([*copy, f"{former}/"], check=True, timeout=60)
+    (camera / "new.jpg").write_bytes(PHOTO)
+    subprocess.run([*copy, f"--link-dest={former}", f"{slow_loop.inbox}/"], check=True, timeout=60)
+    slow_loop.until_taken("same.jpg", "new.jpg")
+    assert (former / "same.jpg").read_bytes() == PHOTO
+
+
+def test_litter_of_a_share_is_neither_taken_nor_told(loop: Loop) -> None:
+    for name in (
+        "@eaDir/IMG_1.jpg/SYNOPHOTO_THUMB_XL.jpg",
+        "cam/#recycle/old.jpg",
+        "LOST+FOUND/a.jpg",
+    ):
+        (loop.inbox / name).parent.mkdir(parents=True)
+        (loop.inbox / name).write_bytes(PHOTO)
+    (loop.inbox / "cam" / "IMG_1.jpg").write_bytes(PHOTO)
+    loop.until_rescanned()
+    loop.until_taken("cam/IMG_1.jpg")
     assert loop.ignored() == {}
 
 
