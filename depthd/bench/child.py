@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import IO, Any, Self, cast
 
 from depthd.contract.errors import DepthdError, UnavailableError
+from depthd.system.python import module as module_command
 
 Answer = dict[str, Any]
 
@@ -31,7 +32,7 @@ class Child:
 
     def __init__(self, module: str, setup: Answer) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", module],
+            module_command(module),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from depthd.config import Config
 from depthd.contract.errors import UnavailableError
 from depthd.contract.events import Event
 from depthd.supervisor.logs import FILE_NAME
+from depthd.system.python import module
 
 _LOOK_EVERY = 0.02
 _DEADLINE = 600.0
@@ -53,7 +53,7 @@ class Daemon:
     def __init__(self, config: Config, folder: Path, *, once: bool = False) -> None:
         file = folder / "config.json"
         file.write_text(config.model_dump_json(), encoding="utf-8")
-        command = [sys.executable, "-m", "depthd", "run", "-c", str(file)]
+        command = module("depthd", "run", "-c", str(file))
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith("DEPTHD_")
         }

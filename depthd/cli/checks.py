@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -21,6 +20,7 @@ from depthd.contract.errors import DepthdError
 from depthd.intake.probe import probe
 from depthd.model.weights import find_weights
 from depthd.system import files
+from depthd.system.python import module
 
 _HIDDEN = ".depthd-check-"
 _EVENT_DEADLINE = 2.0
@@ -135,7 +135,7 @@ def _engine(config: Config) -> Iterator[Finding]:
     available = _available_memory()
     try:
         result = subprocess.run(
-            [sys.executable, "-m", "depthd.cli.trial"],
+            module("depthd.cli.trial"),
             input=config.model_dump_json().encode(),
             capture_output=True,
             timeout=_TRIAL_DEADLINE,

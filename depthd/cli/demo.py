@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -26,6 +25,7 @@ from depthd.contract.errors import DepthdError, ExitCode, OutputError, Unavailab
 from depthd.contract.events import Event
 from depthd.contract.manifest import Manifest
 from depthd.supervisor.logs import FILE_NAME
+from depthd.system.python import module
 
 _DEADLINE = 900.0  # seconds; a first start may download and convert the network
 _STOP_DEADLINE = 30.0
@@ -98,7 +98,7 @@ def _daemon(
     config: Config, environment: dict[str, str]
 ) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
     """The running daemon and its standard error; it is stopped at the end."""
-    command = [sys.executable, "-m", "depthd", "run", "-c", os.devnull, "--root", str(config.root)]
+    command = module("depthd", "run", "-c", os.devnull, "--root", str(config.root))
     with tempfile.TemporaryFile() as words:
         daemon = subprocess.Popen(
             command, env=environment, stdin=subprocess.DEVNULL, stdout=words, stderr=words

@@ -10,7 +10,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from depthd.contract.errors import OutputError, UnavailableError
 from depthd.model.ir_cache import MODEL_FILE, IrCache
 from depthd.model.storage import exclusive
 from depthd.model.weights import Weights
+from depthd.system.python import module
 
 DEADLINE = 500.0  # seconds, within worker.start_timeout; an idle 2-core box needs 10
 
@@ -63,7 +63,7 @@ def prepare(weights: Weights, state: Path, *, report: Callable[[str], None]) -> 
 
 
 def _convert(weights: Weights, folder: Path) -> None:
-    command = [sys.executable, "-m", "depthd.model.convert", str(os.getpid()), weights.spec.name]
+    command = module("depthd.model.convert", str(os.getpid()), weights.spec.name)
     command += [str(weights.path.absolute()), weights.sha256, str(folder.absolute())]
     try:
         result = subprocess.run(

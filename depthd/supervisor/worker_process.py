@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from depthd.channel.line import Closed, Line
 from depthd.channel.messages import FromWorker, Setup, Work, decode, encode
 from depthd.config import Config
 from depthd.supervisor.worker_words import WorkerWords
+from depthd.system.python import module
 
 
 @dataclass(frozen=True)
@@ -93,10 +93,7 @@ class WorkerProcess:
         try:
             self._process = subprocess.Popen(
                 [
-                    sys.executable,
-                    "-P",  # nothing is imported from the folder in which we stand
-                    "-m",
-                    "depthd.worker.main",
+                    *module("depthd.worker.main"),
                     str(theirs.socket.fileno()),
                     str(os.getpid()),
                 ],

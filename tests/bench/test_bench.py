@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from foreign_code import ForeignCode
 
 from depthd.contract.errors import ExitCode
 
@@ -15,12 +16,15 @@ SHORT = ("--rounds", "1", "--small", "2", "--large", "2", "--latency", "2")
 
 
 def bench(root: Path, *arguments: str) -> tuple[int, str, str]:
+    foreign = ForeignCode(root.parent / f"{root.name}-foreign", depthd=False)
     result = subprocess.run(
         [sys.executable, "-m", "depthd", "bench", "--root", str(root), *arguments],
+        cwd=foreign.folder,
         capture_output=True,
         text=True,
         check=False,
     )
+    assert foreign.was_run() == []
     return result.returncode, result.stdout, result.stderr
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -126,7 +127,7 @@ def test_the_fallback_is_a_warning(root: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_trial_that_dies_is_told(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks.sys, "executable", "/bin/false")
+    monkeypatch.setattr(sys, "executable", "/bin/false")
     (finding,) = checks._engine(load(None, {}, [], root).config)
     assert (finding.verdict, finding.detail) == ("FAILED", "exit 1")
 

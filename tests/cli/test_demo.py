@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from foreign_code import ForeignCode
 
 from depthd.cli import demo
 
@@ -47,9 +48,9 @@ def package(tmp_path: Path) -> Path:
 def run(
     package: Path, here: Path, variables: dict[str, str], *arguments: str
 ) -> subprocess.CompletedProcess[str]:
-    here.mkdir(exist_ok=True)
-    return subprocess.run(
-        [sys.executable, "-c", WITH_PHOTOS, str(package), "demo", *arguments],
+    foreign = ForeignCode(here)
+    result = subprocess.run(
+        [sys.executable, "-P", "-c", WITH_PHOTOS, str(package), "demo", *arguments],
         cwd=here,
         env=variables,
         stdin=subprocess.DEVNULL,
@@ -58,6 +59,8 @@ def run(
         timeout=300,
         check=False,
     )
+    assert foreign.was_run() == []
+    return result
 
 
 def test_the_demo_shows_what_came_out(
@@ -126,7 +129,7 @@ def test_a_daemon_that_does_not_stop_is_killed(
     stubborn.write_text('#!/bin/sh\ntrap "" TERM\necho deaf\nread forever < "$0.fifo"\n')
     stubborn.chmod(0o700)
     os.mkfifo(f"{stubborn}.fifo")
-    monkeypatch.setattr(demo.sys, "executable", str(stubborn))
+    monkeypatch.setattr(sys, "executable", str(stubborn))
     monkeypatch.setattr(demo, "_STOP_DEADLINE", 0.1)
     config = demo.load(None, {}, (), tmp_path).config
     with demo._daemon(config, dict(os.environ)) as (daemon, words):
