@@ -6,6 +6,7 @@ that `depthd run` stays small. `main` is the one place that turns exceptions int
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -21,6 +22,19 @@ from depthd.contract.errors import DepthdError, ExitCode
 
 COMMANDS = ("run", "demo", "process", "check", "status", "bench", "model", "config")
 DEBUG_VARIABLE = "DEPTHD_DEBUG"
+# What the system refuses to whoever started the command. Each place that can says more.
+_REFUSALS = {
+    errno.EACCES: "look at its rights and owner, and at who runs this",
+    errno.EPERM: "look at its rights and owner, and at who runs this",
+    errno.ENOENT: "look whether it is there",
+    errno.ENOTDIR: "something in it is a file, not a folder",
+    errno.ENAMETOOLONG: "give a shorter name",
+    errno.ELOOP: "its links lead in a ring",
+    errno.ENOSPC: "make room there",
+    errno.EDQUOT: "make room there, or raise the quota",
+    errno.EROFS: "give a place that can be written",
+}
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _INTERRUPTED = 128 + 2
 _BROKEN_PIPE = 128 + 13
 
@@ -100,15 +114,28 @@ def _explain(error: Exception) -> int:
             path = context.command_path if context is not None else "depthd"
             _say(error.format_message(), f"'{path} --help' shows what it takes.")
             return ExitCode.USAGE
+        case OSError() if error.errno in _REFUSALS:
+            _trace(error)
+            where = f"{os.fsdecode(error.filename)}: " if _is_name(error.filename) else ""
+            _say(f"{where}{error.strerror}", _REFUSALS[error.errno])
+            return ExitCode.CANNOT_CREATE if error.errno in _NO_ROOM else ExitCode.TEMPORARY
         case _:
-            if os.environ.get(DEBUG_VARIABLE):
-                traceback.print_exception(error)
+            _trace(error)
             text = str(error).strip().splitlines()
             _say(
                 f"unexpected {type(error).__name__}" + (f": {text[0]}" if text else ""),
                 f"This is a fault of depthd; {DEBUG_VARIABLE}=1 in the environment shows where.",
             )
             return ExitCode.TEMPORARY
+
+
+def _is_name(filename: object) -> bool:
+    return isinstance(filename, str | bytes)  # not a descriptor
+
+
+def _trace(error: Exception) -> None:
+    if os.environ.get(DEBUG_VARIABLE):
+        traceback.print_exception(error)
 
 
 def _say(message: str, hint: str) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from depthd.cli.options import Configured, configured
+from depthd.cli.options import Configured, configured, path_option
 from depthd.cli.report import report
 from depthd.contract.errors import OutputError
 
@@ -23,7 +23,7 @@ _LEAST = 2  # photos; a rate needs more than one
 @click.command("bench")
 @configured
 @click.option("--against", type=click.Choice(["upstream"]), help="Also run upstream's own loop.")
-@click.option("--json", "target", type=click.Path(path_type=Path), help="Also write all figures.")
+@click.option("--json", "target", type=path_option, metavar="FILE", help="Also write all figures.")
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="Turns.")
 @click.option(
     "--small", type=click.IntRange(_LEAST), default=60, show_default=True,

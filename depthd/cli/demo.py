@@ -18,6 +18,7 @@ from typing import IO, Any
 
 import click
 
+from depthd.cli.options import path_option
 from depthd.cli.report import report
 from depthd.config import Config
 from depthd.config.load import load
@@ -52,7 +53,7 @@ class _Story:
 @click.command("demo")
 @click.option(
     "--root",
-    type=click.Path(path_type=Path),
+    type=path_option,
     metavar="DIR",
     help="New folder for the daemon; depthd-demo here if this is not given.",
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from depthd.cli.options import Configured, configured
+from depthd.cli.options import Configured, configured, path_option
 from depthd.cli.report import report
 from depthd.config import Config
 from depthd.contract.errors import DepthdError
@@ -47,7 +47,7 @@ def list_models(configured: Configured) -> None:
 @click.option(
     "--from",
     "source",
-    type=click.Path(path_type=Path),
+    type=path_option,
     metavar="FILE",
     help="Take the published file from a disk instead of the network.",
 )

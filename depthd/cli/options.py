@@ -1,4 +1,4 @@
-"""The options of every command that takes a configuration."""
+"""The options of every command that takes a configuration, and what a path is on the way."""
 
 from __future__ import annotations
 
@@ -12,9 +12,23 @@ from typing import Any
 import click
 
 from depthd.config import Config
-from depthd.config.load import Loaded, load
+from depthd.config.load import Loaded, load, load_for_service
 
 DEFAULT_FILE = Path("/etc/depthd/config.yaml")
+
+
+def path_option(text: str | Path) -> Path:
+    """The type of options that take a path; shells do not expand the ~ of --root=~/x.
+
+    Raises:
+        click.BadParameter: it leads nowhere.
+    """
+    if not str(text):
+        raise click.BadParameter("it is empty; give a path.")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise click.BadParameter(f"nobody's home is known here by {str(text)!r}.") from error
 
 
 @dataclass(frozen=True)
@@ -27,13 +41,29 @@ class Configured:
 
     def load(self) -> Loaded:
         """Read file and environment; raises ConfigurationError with everything that is wrong."""
-        file = self.file
-        if file is None and os.access(DEFAULT_FILE, os.R_OK):
-            file = DEFAULT_FILE
-        return load(file, os.environ, self.settings, self.root)
+        return load(self._file(), os.environ, self.settings, self.root)
 
     def config(self) -> Config:
         return self.load().config
+
+    def load_for_service(self) -> Loaded:
+        """The same, held against the folders and the service manager of this machine."""
+        return load_for_service(self._file(), os.environ, self.settings, self.root)
+
+    def _file(self) -> Path | None:
+        """The file that was given, else the usual one unless it is not there."""
+        return self.file or (DEFAULT_FILE if _is_there(DEFAULT_FILE) else None)
+
+
+def _is_there(file: Path) -> bool:
+    """False only where there is surely nothing; a file that is hidden must not be passed over."""
+    try:
+        file.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def configured(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -43,13 +73,13 @@ def configured(function: Callable[..., Any]) -> Callable[..., Any]:
         "-c",
         "--config",
         "file",
-        type=click.Path(path_type=Path),
+        type=path_option,
         metavar="FILE",
         help=f"Configuration; {DEFAULT_FILE} is read if it is there and this is not given.",
     )
     @click.option(
         "--root",
-        type=click.Path(path_type=Path),
+        type=path_option,
         metavar="DIR",
         help="Folder that holds inbox, outbox and all others.",
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from depthd.cli.options import Configured, configured
+from depthd.cli.options import Configured, configured, path_option
 from depthd.config import Config
 from depthd.contract.errors import ExitCode, NoInputError, OutputError
 from depthd.intake.patterns import Names, is_partial
@@ -34,7 +34,7 @@ class Photo:
     "--output",
     "folder",
     required=True,
-    type=click.Path(path_type=Path),
+    type=path_option,
     metavar="DIR",
     help="Folder for the results; it is made if it is missing, and nothing in it is replaced.",
 )

@@ -7,8 +7,9 @@ import sys
 
 import click
 
-from depthd.cli.options import Configured, configured
+from depthd.cli.options import DEFAULT_FILE, Configured, configured
 from depthd.cli.report import report
+from depthd.config import Config
 from depthd.contract.errors import ExitCode
 
 
@@ -29,7 +30,14 @@ def command(configured: Configured, *, once: bool) -> ExitCode:
     """
     from depthd.supervisor import loop  # noqa: PLC0415 - only this command needs it
 
-    result = loop.run(configured.config(), reload=configured.config, once=once)
+    loaded = configured.load_for_service()
+    if set(loaded.sources.values()) == {"default"}:
+        report(f"{DEFAULT_FILE} is not there and nothing else is set: all keys have their defaults")
+
+    def reload() -> Config:
+        return configured.load_for_service().config
+
+    result = loop.run(loaded.config, reload=reload, once=once)
     if result.words:
         report(result.words)
     if result.begin_anew:

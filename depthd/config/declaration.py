@@ -6,6 +6,7 @@ from this module. It may know units and paths; it does no I/O.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -16,6 +17,7 @@ from pydantic import (
     Field,
     PlainSerializer,
     WithJsonSchema,
+    field_validator,
     model_validator,
 )
 
@@ -73,6 +75,7 @@ class Intake(Section):
     recursive: bool = Field(True, description="also take photos from sub-folders")
     include: tuple[str, ...] = Field(
         tuple(f"*.{suffix}" for suffix in PHOTO_SUFFIXES),
+        min_length=1,
         description="names to take, as patterns; letter case does not matter",
     )
     exclude: tuple[str, ...] = Field(
@@ -146,7 +149,7 @@ class Worker(Section):
         3, ge=1, le=100, description="tries before a photo that kills the worker is failed"
     )
     max_pixels: int = Field(
-        100_000_000, ge=1024, description="larger photos fail before a pixel is decoded"
+        100_000_000, ge=1024, le=2**30, description="larger photos fail before a pixel is decoded"
     )
     max_memory: Size = Field(
         4_000_000_000, description="memory limit of the worker process; 0 sets none"
@@ -171,11 +174,20 @@ class FolderPolicy(Section):
         "or two values such as [0, 1000] that make pictures comparable",
     )
 
-    @model_validator(mode="after")
-    def _range_is_ascending(self) -> Self:
-        if isinstance(self.range, tuple) and not self.range[0] < self.range[1]:
-            raise ValueError("range needs two values, the smaller one first")
-        return self
+    @field_validator("formats")
+    @classmethod
+    def _formats_are_given_once(cls, formats: tuple[Format, ...]) -> tuple[Format, ...]:
+        twice = [kind for number, kind in enumerate(formats) if kind in formats[:number]]
+        if twice:
+            raise ValueError(f"names {twice[0]} twice")
+        return formats
+
+    @field_validator("range")
+    @classmethod
+    def _range_is_ascending(cls, range_: str | tuple[float, float]) -> str | tuple[float, float]:
+        if isinstance(range_, tuple) and not -math.inf < range_[0] < range_[1] < math.inf:
+            raise ValueError("needs two finite values, the smaller one first")
+        return range_
 
 
 class Output(FolderPolicy):

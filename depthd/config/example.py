@@ -17,7 +17,10 @@ _HEAD = """\
 # Every key of depthd with its default. Keep only what you change; start with -c FILE.
 #
 # The environment sets the same keys (DEPTHD_MODEL__ENGINE=torch), and so does the command line
-# (--set model.engine=torch). The command line beats the environment, which beats this file."""
+# (--set model.engine=torch). The command line beats the environment, which beats this file.
+#
+# In paths ~ is the home folder. A path that does not begin with / starts at the folder of this
+# file; in the environment and on the command line it starts where one stands."""
 _WIDTH = 96
 
 

@@ -2,7 +2,8 @@
 
 Knows the declaration and YAML; creates and changes nothing. Scalars are taken as text from all
 three places and the declaration turns them into values, so that `mode: 0640`, `none` or `1:30`
-mean the same everywhere, whatever YAML alone would make of them.
+mean the same everywhere, whatever YAML alone would make of them. Paths become absolute here: those
+of a file begin at its folder, all others where one stands.
 """
 
 from __future__ import annotations
@@ -10,14 +11,16 @@ from __future__ import annotations
 import difflib
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from depthd.config.declaration import Config
+from depthd.config.places import absolute
+from depthd.config.sense import contradictions, obstacles
 from depthd.config.text import TextError, parse_document, parse_flow
 from depthd.contract.errors import ConfigurationError, UsageError
 
@@ -43,6 +46,7 @@ class _Setting:
     key: str
     value: Any  # text, None, or lists and mappings of them
     source: str
+    folder: Path | None = None  # where its relative paths begin; None is where one stands
 
 
 def load(
@@ -63,6 +67,7 @@ def load(
         ConfigurationError: with all problems that were found.
         UsageError: for a --set without `=`.
     """
+    paths = frozenset(_path_keys())
     problems: list[str] = []
     given = [
         *_from_file(file, problems),
@@ -76,14 +81,39 @@ def load(
     for setting in given:
         if setting.key in known:
             chosen[setting.key] = setting
+            if setting.key in paths:
+                chosen[setting.key] = _lead(setting, problems)
         else:
             why = _explain_unknown(setting.key, known)
             problems.append(f"{setting.key}: {why} ({setting.source})")
     config = _validate(chosen, problems)
+    if config is not None:
+        given_sources = {key: setting.source for key, setting in chosen.items()}
+        problems.extend(contradictions(config, given_sources))
     if config is None or problems:
         raise _error(problems)
     sources = {key: chosen[key].source if key in chosen else "default" for key in known}
     return Loaded(config, sources)
+
+
+def load_for_service(
+    file: Path | None,
+    environment: Mapping[str, str],
+    settings: Sequence[str],
+    root: Path | None,
+) -> Loaded:
+    """The same for the daemon on this machine: folders apart in fact, deadlines that agree.
+
+    Raises:
+        ConfigurationError: with all problems that were found.
+        UsageError: for a --set without `=`.
+    """
+    loaded = load(file, environment, settings, root)
+    microseconds = environment.get("WATCHDOG_USEC", "")
+    watchdog = int(microseconds) / 1e6 if microseconds.isdecimal() else 0.0
+    if problems := list(obstacles(loaded.config, loaded.sources, watchdog)):
+        raise _error(problems)
+    return loaded
 
 
 def keys(model: type[BaseModel] = Config, prefix: str = "") -> Iterator[str]:
@@ -102,8 +132,9 @@ def _from_file(file: Path | None, problems: list[str]) -> Iterator[_Setting]:
     sections = {key.rpartition(".")[0] for key in keys()} - {""}
     document = parse_document(file, sections)
     problems.extend(f"{file}{problem}" for problem in document.problems)
+    folder = None if file.is_relative_to("/dev") else file.parent
     for entry in document.entries:
-        yield _Setting(entry.key, entry.value, f"{file} line {entry.line}")
+        yield _Setting(entry.key, entry.value, f"{file} line {entry.line}", folder)
 
 
 def _from_environment(environment: Mapping[str, str], problems: list[str]) -> Iterator[_Setting]:
@@ -129,6 +160,28 @@ def _from_text(key: str, text: str, source: str, problems: list[str]) -> Iterato
         yield _Setting(key, parse_flow(text), source)
     except TextError as error:
         problems.append(f"{key}: {error} ({source})")
+
+
+def _path_keys() -> Iterator[str]:
+    """Keys whose value is a path."""
+    for key in keys():
+        model: type[BaseModel] = Config
+        *sections, name = key.split(".")
+        for section in sections:
+            model = cast("type[BaseModel]", model.model_fields[section].annotation)
+        if model.model_fields[name].annotation in (Path, Path | None):
+            yield key
+
+
+def _lead(setting: _Setting, problems: list[str]) -> _Setting:
+    """The setting with its path made absolute."""
+    if not isinstance(setting.value, str | Path):
+        return setting
+    try:
+        return replace(setting, value=absolute(setting.value, setting.folder))
+    except ValueError as error:
+        problems.append(f"{setting.key}: {str(setting.value)!r} {error} ({setting.source})")
+        return replace(setting, value="/")
 
 
 def _explain_unknown(unknown: str, known: Sequence[str]) -> str:
@@ -170,7 +223,7 @@ def _describe(errors: Sequence[ErrorDetails], chosen: Mapping[str, _Setting]) ->
     for key, reasons in by_key.items():
         if key:
             setting = chosen[key]
-            value = "no value" if setting.value is None else reprlib.repr(setting.value)
+            value = "is empty;" if setting.value is None else reprlib.repr(setting.value)
             yield f"{key}: {value} {', or '.join(reasons)} ({setting.source})"
         else:
             for reason in reasons:

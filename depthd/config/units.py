@@ -10,6 +10,8 @@ from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _BYTES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+_MOST_SECONDS = 100 * 365 * 86400.0
+_MOST_BYTES = 2**63 - 1  # what the system's own calls take
 _PATTERN = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*")
 
 
@@ -26,16 +28,20 @@ def _parse(value: object, units: dict[str, float] | dict[str, int], example: str
 
 def parse_duration(value: object) -> float:
     """Seconds from `500ms`, `2s`, `5m`, `1h`, `7d` or a float that was parsed before."""
-    if isinstance(value, float):
-        return value
-    return _parse(value, _SECONDS, "2s")
+    seconds = value if isinstance(value, float) else _parse(value, _SECONDS, "2s")
+    if not 0 <= seconds <= _MOST_SECONDS:
+        raise ValueError("should be at most 100 years")
+    return seconds
 
 
 def parse_size(value: object) -> int:
     """Bytes from `500MB`, `2GiB`, `0`."""
     if isinstance(value, int) and not isinstance(value, bool) and value > 0:
         return value
-    return int(_parse(value, _BYTES, "500MB"))
+    size = _parse(value, _BYTES, "500MB")
+    if size > _MOST_BYTES:
+        raise ValueError("is more than any disk or memory holds")
+    return int(size)
 
 
 def format_duration(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -117,6 +118,50 @@ def test_the_default_file_is_read_where_it_is_there(
     assert "/from/etc" not in capsys.readouterr().out
 
 
+def test_a_default_file_that_cannot_be_read_is_not_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "config.yaml"
+    monkeypatch.setattr("depthd.cli.options.DEFAULT_FILE", file)
+    file.mkdir()  # no rights would not do for root
+    assert cli.main(["config", "show"]) == 78
+    assert f"{file}: cannot be read: Is a directory" in capsys.readouterr().err
+    file.rmdir()
+    file.symlink_to("nowhere")
+    assert cli.main(["config", "show"]) == 78
+    assert f"{file}: cannot be read: No such file" in capsys.readouterr().err
+    monkeypatch.setattr("depthd.cli.options.DEFAULT_FILE", tmp_path / "nothing/config.yaml")
+    assert cli.main(["config", "show"]) == 0
+
+
+def test_a_home_folder_in_an_option_that_no_shell_expands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "d.yaml").write_text("paths:\n  done: ~/gone\n")
+    assert cli.main(["config", "show", "--root=~/x", "--config=~/d.yaml"]) == 0
+    out = capsys.readouterr().out
+    assert f"root: {tmp_path}/x" in out
+    assert f"done: {tmp_path}/gone" in out
+    for option in ("--root=", "--config=~nobody-of-that-name/x"):
+        assert cli.main(["config", "show", option]) == 64
+        assert f"'{option.partition('=')[0]}'" in capsys.readouterr().err
+
+
+def test_a_service_without_a_file_says_that_it_has_defaults(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("depthd.cli.run.DEFAULT_FILE", tmp_path / "config.yaml")
+    monkeypatch.setattr("depthd.cli.options.DEFAULT_FILE", tmp_path / "config.yaml")
+    monkeypatch.setattr("depthd.supervisor.loop.run", lambda *_, **__: ExitCode.OK)
+    for variable in [name for name in os.environ if name.startswith("DEPTHD_")]:
+        monkeypatch.delenv(variable)
+    assert cli.main(["run"]) == 0
+    assert f"{tmp_path}/config.yaml is not there" in capsys.readouterr().err
+    assert cli.main(["run", "--root", str(tmp_path)]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_hostile_arguments_come_back_harmless(depthd: Depthd) -> None:
     for arguments in (
         ["\x1b[2J"],
@@ -138,6 +183,8 @@ def broken(how: str) -> None:
         "interrupt": KeyboardInterrupt(),
         "words": OutputError("no room", "make some"),
         "silence": RuntimeError(),
+        "rights": PermissionError(errno.EACCES, "Permission denied", "/some/file"),
+        "room": OSError(errno.ENOSPC, "No space left on device"),
     }[how]
 
 
@@ -146,6 +193,8 @@ def broken(how: str) -> None:
     [
         ("bug", 75, ["depthd: unexpected ZeroDivisionError: by", "Hint: ", "DEPTHD_DEBUG=1"]),
         ("silence", 75, ["depthd: unexpected RuntimeError\n"]),
+        ("rights", 75, ["depthd: /some/file: Permission denied\nHint: Look at its rights"]),
+        ("room", 73, ["depthd: No space left on device\nHint: Make room there"]),
         ("words", 73, ["depthd: no room\nHint: Make some\n"]),
         ("interrupt", 130, []),
     ],

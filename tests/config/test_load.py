@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from depthd.config import Config
-from depthd.config.load import OTHER_VARIABLES, keys, load
+from depthd.config.load import OTHER_VARIABLES, keys, load, load_for_service
 from depthd.config.text import MAX_BYTES
 from depthd.contract.errors import ConfigurationError, UsageError
 from depthd.model.weights import MIRROR_VARIABLE
@@ -196,7 +196,7 @@ def test_brackets_that_are_no_list() -> None:
 
 def test_folders_inside_each_other_name_both_and_their_origins() -> None:
     with pytest.raises(ConfigurationError) as caught:
-        load(None, {"DEPTHD_PATHS__OUTBOX": "inbox/out"}, [], Path("/r"))
+        load(None, {"DEPTHD_PATHS__OUTBOX": "/r/inbox/out"}, [], Path("/r"))
     message = caught.value.message
     assert "paths.outbox (/r/inbox/out) lies inside paths.inbox (/r/inbox)" in message
     assert "paths.outbox from environment DEPTHD_PATHS__OUTBOX" in message
@@ -210,3 +210,127 @@ def test_names_that_are_not_utf8_can_be_a_root() -> None:
 def test_variables_of_other_rooms_are_known() -> None:
     assert MIRROR_VARIABLE in OTHER_VARIABLES
     load(None, dict.fromkeys(OTHER_VARIABLES, "1"), [], None)
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        (
+            "output.formats=[npy, heatmap, npy]",
+            "output.formats: ['npy', 'heatmap', 'npy'] names npy",
+        ),
+        ("output.range=[0, .inf]", "output.range: "),
+        ("output.range=[0, inf]", "output.range: ['0', 'inf'] needs two finite values"),
+        ("output.range=[nan, 1]", "output.range: ['nan', '1'] needs two finite values"),
+        (
+            "output.range=[5, 1]",
+            "output.range: ['5', '1'] needs two finite values, the smaller one",
+        ),
+        ("intake.include=[]", "intake.include: [] needs at least one value"),
+        (
+            "worker.timeout=99999999999d",
+            "worker.timeout: '99999999999d' should be at most 100 years",
+        ),
+        (f"intake.settle={'9' * 400}s", "intake.settle: "),
+        (f"disk.min_free={'9' * 400}GB", "disk.min_free: "),
+        ("worker.max_memory=10000000000GB", "worker.max_memory: "),
+        (f"worker.max_pixels={10**30}", "worker.max_pixels: "),
+        ("worker.stop_timeout=2m", "worker.stop_timeout: 2m is longer than worker.timeout (1m)"),
+        ("root=", "root: is empty; should be a path (--set root)"),
+        ("worker.timeout=", "worker.timeout: is empty; needs a number with one of the units"),
+        ("root=~nobody-of-that-name/x", "root: '~nobody-of-that-name/x' begins with the home"),
+    ],
+)
+def test_what_can_never_work_is_found_when_it_is_read(setting: str, words: str) -> None:
+    with pytest.raises(ConfigurationError, match="1 problem") as caught:
+        load(None, {}, [setting], None)
+    assert words in caught.value.message
+    assert f"(--set {setting.partition('=')[0]})" in caught.value.message
+
+
+def test_a_short_timeout_does_not_contradict_a_default() -> None:
+    assert load(None, {}, ["worker.timeout=5s"], None).config.worker.stop_timeout == 20
+
+
+def test_an_empty_variable_is_told_with_its_name() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load(None, {"DEPTHD_ROOT": ""}, [], None)
+    assert "root: is empty; should be a path (environment DEPTHD_ROOT)" in caught.value.message
+
+
+def test_a_path_with_a_zero_byte_is_none(file: Path) -> None:
+    (problem,) = problems('root: "/a\\0b"\n', file)
+    assert problem.startswith("root: ")
+    assert problem.endswith(f"is no path ({file} line 1)")
+
+
+def test_paths_begin_at_the_file_or_where_one_stands(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("HOME", "/home/ann")
+    file.write_text("root: data\npaths: {inbox: ~/in, outbox: out}\nmodel: {weights: w.pt}\n")
+    relative = Path("..") / file.name
+    for written in (file, relative):
+        config = load(written, {"DEPTHD_PATHS__DONE": "done"}, ["paths.failed=~/f"], None).config
+        assert config.root.resolve() == tmp_path / "data"
+        assert config.folder("inbox") == Path("/home/ann/in")
+        assert config.folder("outbox").resolve() == tmp_path / "out"
+        assert config.folder("done") == here / "done"
+        assert config.folder("failed") == Path("/home/ann/f")
+        assert config.folder("work").resolve() == tmp_path / "data/work"
+        assert config.model.weights is not None
+        assert config.model.weights.resolve() == tmp_path / "w.pt"
+    assert load(None, {}, [], Path("~/r")).config.root == Path("/home/ann/r")
+    assert load(None, {}, [], Path("r")).config.root == here / "r"
+
+
+def test_a_relative_path_where_the_folder_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(ConfigurationError, match="the working directory is gone"):
+        load(None, {}, ["root=x"], None)
+    assert load(None, {}, [], Path("/x")).config.root == Path("/x")
+
+
+@pytest.mark.parametrize(
+    ("inbox", "outbox", "words"),
+    [
+        (
+            "real",
+            "link",
+            "paths.outbox ({link}) is in fact the same folder as paths.inbox ({real})",
+        ),
+        ("real", "link/out", "paths.outbox ({link}/out) lies in fact inside paths.inbox ({real})"),
+        ("link", "real/a/b", "paths.outbox ({real}/a/b) lies in fact inside paths.inbox ({link})"),
+        ("link/a", "real/a/b", "paths.outbox ({real}/a/b) lies in fact inside paths.inbox"),
+        ("link/new", "real/new", "is in fact the same folder as paths.inbox"),
+        ("link/new", "real/newer", ""),
+        ("real/a", "link/b", ""),
+    ],
+)
+def test_folders_that_are_one_in_fact(inbox: str, outbox: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "real/a").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("real")
+    settings = [f"paths.inbox={tmp_path / inbox}", f"paths.outbox={tmp_path / outbox}"]
+    load(None, {}, settings, tmp_path / "root")  # status and others need not look
+    if not words:
+        load_for_service(None, {}, settings, tmp_path / "root")
+        return
+    with pytest.raises(ConfigurationError, match="1 problem") as caught:
+        load_for_service(None, {}, settings, tmp_path / "root")
+    message = caught.value.message
+    assert words.format(real=tmp_path / "real", link=tmp_path / "link") in message
+    assert "paths.inbox from --set paths.inbox, paths.outbox from --set" in message
+
+
+def test_a_stop_that_the_service_manager_would_not_wait_for(tmp_path: Path) -> None:
+    environment = {"WATCHDOG_USEC": "30000000"}
+    with pytest.raises(ConfigurationError, match=r"stop_timeout: 20s is more than half .*=30s"):
+        load_for_service(None, environment, [], tmp_path)
+    load_for_service(None, {"WATCHDOG_USEC": "40000000"}, [], tmp_path)

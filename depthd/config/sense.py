@@ -1,0 +1,47 @@
+"""What is wrong with values that are right by themselves. Each problem is one line of words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from depthd.config.declaration import Config, Paths
+from depthd.config.places import nested
+from depthd.config.units import format_duration
+
+
+def contradictions(config: Config, sources: Mapping[str, str]) -> Iterator[str]:
+    """Keys that contradict each other.
+
+    Args:
+        config: the values.
+        sources: where they came from, of those that were given; defaults contradict nobody.
+    """
+    worker = config.worker
+    if "worker.stop_timeout" in sources and worker.stop_timeout > worker.timeout:
+        yield (
+            f"worker.stop_timeout: {format_duration(worker.stop_timeout)} is longer than "
+            f"worker.timeout ({format_duration(worker.timeout)}), after which no photo is waited "
+            f"for ({sources['worker.stop_timeout']})"
+        )
+
+
+def obstacles(config: Config, sources: Mapping[str, str], watchdog: float) -> Iterator[str]:
+    """What keeps the daemon from working on this machine.
+
+    Looks at the folders, so it waits where a network share does.
+
+    Args:
+        config: the values.
+        sources: where each came from.
+        watchdog: seconds after which the service manager takes a silent daemon for dead; 0 is
+            never.
+    """
+    for problem in nested({f"paths.{name}": config.folder(name) for name in Paths.model_fields}):
+        given = [f"{key} from {sources[key]}" for key in sources if key in problem]
+        yield f"{problem} ({', '.join(given)})"
+    if watchdog and config.worker.stop_timeout > watchdog / 2:
+        yield (
+            f"worker.stop_timeout: {format_duration(config.worker.stop_timeout)} is more than half "
+            f"of the service's WatchdogSec={format_duration(watchdog)} "
+            f"({sources['worker.stop_timeout']})"
+        )
