@@ -50,6 +50,13 @@ class Configured:
         """The same, held against the folders and the service manager of this machine."""
         return load_for_service(self._file(), os.environ, self.settings, self.root)
 
+    def arguments(self) -> tuple[str, ...]:
+        """The same on a command line, from any folder."""
+        named = (("--config", self.file), ("--root", self.root))
+        paths = (part for name, path in named if path for part in (name, str(path.absolute())))
+        settings = (part for setting in self.settings for part in ("--set", setting))
+        return *paths, *settings
+
     def _file(self) -> Path | None:
         """The file that was given, else the usual one unless it is not there."""
         return self.file or (DEFAULT_FILE if _is_there(DEFAULT_FILE) else None)

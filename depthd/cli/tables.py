@@ -1,9 +1,13 @@
-"""Tables for people, safe for every name: no markup, no control characters."""
+"""Tables for people, safe for every name: no markup, no control characters.
+
+Into a pipe they go as plain lines, without blanks at their ends.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import click
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -36,7 +40,13 @@ def show(
     for row in cells:
         # Text, not str: in which rich would look for markup.
         table.add_row(*(Text(text, style=(styles or {}).get(text, "")) for text in row))
-    console.print(table)
+    if console.is_terminal:
+        console.print(table)
+        return
+    with console.capture() as captured:
+        console.print(table)
+    for line in captured.get().splitlines():
+        click.echo(line.rstrip())
 
 
 def _cell(value: object) -> str:

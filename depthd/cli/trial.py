@@ -1,4 +1,4 @@
-"""One inference in a process of its own: `python -m depthd.cli.trial` for `depthd check`.
+"""The network as the worker has it, on one photo: `python -m depthd.cli.trial` for `depthd check`.
 
 Reads the configuration as JSON from standard input and writes a `Trial` to standard output.
 Nothing is downloaded, and a state folder without a prepared network is left as it is.
@@ -15,54 +15,98 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from depthd.config import Config
-from depthd.contract.errors import DepthdError
-from depthd.model.engine import open_engine
+from depthd.contract.errors import DepthdError, PhotoError
 from depthd.model.prepare import is_prepared
 from depthd.model.weights import find_weights
+from depthd.system import memory
+
+MEGAPIXELS = 12
+_WIDTH, _HEIGHT = 4000, 3000
 
 
 class Trial(BaseModel):
-    """How it went; `error` is empty where the engine serves. Sizes in bytes, times in seconds."""
+    """How it went; `error` is empty where the engine serves. Sizes in bytes, times in seconds.
+
+    `memory_error` says what does not fit into worker.max_memory.
+    """
 
     error: str = ""
+    memory_error: str = ""
     engine: str = ""
     precision: str = ""
     load: float = 0.0
     inference: float = 0.0
     memory: int = 0
+    photo_memory: int = 0
     prepared: bool = False
 
 
-def _silent(_text: str) -> None:
-    pass
-
-
 def run(config: Config) -> Trial:
-    """Load the network that would serve, and let it see one grey photo."""
-    import numpy as np  # noqa: PLC0415 - the parent imports this module for Trial alone
-
+    """Load the network that would serve, and let it see one photo."""
     state = config.folder("state")
-    started = time.monotonic()
+    photo = _photo(config.worker.max_pixels)
     with tempfile.TemporaryDirectory() as scratch:
         try:
             weights = find_weights(config.model, state, report=_silent, online=False)
             prepared = is_prepared(weights, state)
-            place = state if prepared else Path(scratch)
-            engine = open_engine(config.model, weights, place, report=_silent)
-        except (DepthdError, ImportError) as error:
+            file = None if weights.spec.package_data else weights.path
+            model = config.model.model_copy(update={"name": weights.spec.name, "weights": file})
+            config = config.model_copy(update={"model": model})
+            return _run(config, state if prepared else Path(scratch), photo, prepared=prepared)
+        except (DepthdError, PhotoError, ImportError) as error:
             return Trial(error=str(error))
-        loaded = time.monotonic()
-        side = config.model.input_size
-        engine.infer(np.zeros((1, 3, side, side), np.float32))
-        ended = time.monotonic()
-    return Trial(
-        engine=f"{engine.description.engine} {engine.description.engine_version}",
-        precision=engine.description.precision,
+
+
+def _run(config: Config, state: Path, photo: bytes, *, prepared: bool) -> Trial:
+    from depthd.estimate.estimator import DepthEstimator  # noqa: PLC0415 - see _photo
+    from depthd.render.render import render  # noqa: PLC0415
+
+    started = time.monotonic()
+    estimator = DepthEstimator(config, state=state)
+    loaded = time.monotonic()
+    engine = estimator.engine.description
+    trial = Trial(
+        engine=f"{engine.engine} {engine.engine_version.partition('-')[0]}",
+        precision=engine.precision,
         load=loaded - started,
-        inference=ended - loaded,
-        memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        memory=memory.resident(),
         prepared=prepared,
     )
+    trouble = ""
+    try:
+        memory.limit_resident(config.worker.max_memory)
+        render(estimator.estimate(photo), config.output)
+    except DepthdError as error:
+        trouble = f"{error.message}, without a photo of {MEGAPIXELS} megapixels"
+    except Exception:  # noqa: BLE001 - each library says in its own way that memory is short
+        trouble = f"a photo of {MEGAPIXELS} megapixels does not fit"
+    finally:
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
+    estimate = estimator.estimate(photo)  # an error that was none of memory is raised again
+    render(estimate, config.output)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    if trouble:
+        trouble += f"; with such a photo the worker takes {peak / 1e6:.0f} MB"
+    seconds = estimate.info.milliseconds["infer"] / 1000
+    found = {"inference": seconds, "photo_memory": peak, "memory_error": trouble}
+    return trial.model_copy(update=found)
+
+
+def _photo(most: int) -> bytes:
+    """A JPEG, as large as it may be; made before anything is measured."""
+    import cv2  # noqa: PLC0415 - the parent imports this module for Trial alone
+    import numpy as np  # noqa: PLC0415
+
+    scale = min(1.0, (most / (_WIDTH * _HEIGHT)) ** 0.5)
+    size = (int(_WIDTH * scale), int(_HEIGHT * scale))
+    coarse = np.random.default_rng(1).integers(0, 256, (60, 80, 3), np.uint8)
+    _, data = cv2.imencode(".jpg", cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC))
+    return data.tobytes()
+
+
+def _silent(_text: str) -> None:
+    pass
 
 
 if __name__ == "__main__":

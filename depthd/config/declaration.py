@@ -152,7 +152,9 @@ class Worker(Section):
         100_000_000, ge=1024, le=2**30, description="larger photos fail before a pixel is decoded"
     )
     max_memory: Size = Field(
-        4_000_000_000, description="memory limit of the worker process; 0 sets none"
+        4_000_000_000,
+        description="resident memory that the worker may have, to about 100MB; a photo that needs "
+        "more fails; 0 sets no limit",
     )
 
 

@@ -26,6 +26,7 @@ from depthd.channel.messages import Hello, Message, Ready, Setup, Step, Unavaila
 from depthd.config import Config
 from depthd.contract.errors import DepthdError, ExitCode
 from depthd.system.cage import enclose
+from depthd.system.memory import limit_resident
 
 _PR_SET_PDEATHSIG = 1
 _FIRST_VICTIM = "500"  # when memory runs out the kernel takes the worker, not the supervisor
@@ -53,7 +54,6 @@ def main() -> int:
         config, is_busy = _read_setup(line)
     except (Closed, ValidationError):  # another version, which the greeting tells
         return ExitCode.TEMPORARY
-    _limit_memory(config.worker.max_memory)
     try:
         # Imported late: a broken installation is then said in words, like a missing model.
         from depthd.estimate.estimator import DepthEstimator  # noqa: PLC0415
@@ -63,6 +63,7 @@ def main() -> int:
             config, report=lambda text: say(Step(text=text)), is_busy=is_busy
         )
         rehearse(estimator)
+        limit_resident(config.worker.max_memory)
     except (DepthdError, MemoryError, ImportError, OSError) as error:
         unavailable = _unavailable(error)
         say(unavailable)
@@ -125,11 +126,6 @@ def _die_with(parent: int) -> None:
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(_FIRST_VICTIM, encoding="ascii")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-def _limit_memory(size: int) -> None:
-    if size:
-        resource.setrlimit(resource.RLIMIT_DATA, (size, size))
 
 
 if __name__ == "__main__":

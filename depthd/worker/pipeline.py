@@ -40,7 +40,7 @@ from depthd.worker.streams import Streams
 
 _DISK_TROUBLE = frozenset({errno.EIO, errno.EBADMSG, errno.EUCLEAN})
 _BYTES_A_PIXEL = 8  # in a file; 16-bit RGBA without compression has as many
-_READ_AT_ONCE = 1 << 24
+_READ_AT_ONCE = 1 << 22
 _LONGEST_TRACE = 4000  # characters
 _FRAMES = 6
 
