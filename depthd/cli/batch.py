@@ -14,9 +14,10 @@ import click
 from rich.progress import Progress
 
 from depthd.channel.messages import Blocked, Broken, Message, Refused, Rendered
-from depthd.cli.process import Photo
+from depthd.cli.photos import Photo
 from depthd.cli.progress import progress_bar
 from depthd.cli.report import report
+from depthd.cli.results import Done
 from depthd.config import Config
 from depthd.contract.errors import FAULTS, ExitCode, OutputError
 from depthd.contract.manifest import Facts
@@ -31,6 +32,43 @@ from depthd.worker.pipeline import Pipeline, Task
 _IN_FLIGHT = 4  # one in each stage of the pipeline, and one on its way
 
 
+def process(
+    photos: list[Photo], config: Config, state: Path, folder: Path, done: Done | None = None
+) -> ExitCode:
+    """Run photos through the worker's pipeline into a folder, and say how it went.
+
+    Args:
+        photos: files that stay where they are.
+        config: the sections model, worker and output are used.
+        state: folder of weights and converted networks.
+        folder: where results go.
+        done: knows photos that are to be passed over.
+
+    Raises:
+        DepthdError: no model can be had, or the folder cannot be written.
+    """
+    estimator = DepthEstimator(config, state=state, report=report, is_busy=len(photos) > 1)
+    started = time.monotonic()
+    with progress_bar() as bar:
+        batch = _Batch(estimator, folder, photos, done, bar)
+        try:
+            batch.run()
+        finally:
+            batch.close()
+    seconds = time.monotonic() - started
+    model = estimator.weights.spec.name
+    if estimator.weights.fallback:
+        model += " (built-in, stands in for the real one)"
+    made = len(photos) - batch.failed - batch.skipped
+    before = f", {batch.skipped} done before" if done else ""
+    rate = (made + batch.failed) / seconds
+    click.echo(
+        f"{made} done, {batch.failed} failed{before} in {seconds:.1f} s, {rate:.1f} a second"
+    )
+    click.echo(f"served by {model}; results are in {printable(str(folder))}")
+    return ExitCode.FAILURE if batch.failed else ExitCode.OK
+
+
 @dataclass(frozen=True)
 class _Job:
     """A photo on its way."""
@@ -41,68 +79,51 @@ class _Job:
     outlets: Outlets
 
 
-def process(photos: list[Photo], config: Config, state: Path, folder: Path) -> ExitCode:
-    """Run photos through the worker's pipeline into a folder, and say how it went.
-
-    Args:
-        photos: files that stay where they are.
-        config: the sections model, worker and output are used.
-        state: folder of weights and converted networks.
-        folder: where results go.
-
-    Raises:
-        DepthdError: no model can be had, or the folder cannot be written.
-    """
-    estimator = DepthEstimator(config, state=state, report=report, is_busy=len(photos) > 1)
-    batch = _Batch(estimator, folder)
-    started = time.monotonic()
-    try:
-        with progress_bar() as bar:
-            failed = batch.run(photos, bar)
-    finally:
-        batch.close()
-    seconds = time.monotonic() - started
-    rate = len(photos) / seconds
-    model = estimator.weights.spec.name
-    if estimator.weights.fallback:
-        model += " (built-in, stands in for the real one)"
-    click.echo(
-        f"{len(photos) - failed} done, {failed} failed in {seconds:.1f} s, {rate:.1f} a second"
-    )
-    click.echo(f"served by {model}; results are in {printable(str(folder))}")
-    return ExitCode.FAILURE if failed else ExitCode.OK
-
-
 class _Batch:
-    """Keeps the pipeline busy, and publishes what it answers."""
+    """Keeps the pipeline busy, and publishes what it answers.
 
-    def __init__(self, estimator: DepthEstimator, folder: Path) -> None:
+    Attributes:
+        failed: photos that came to nothing, each said in a line.
+        skipped: photos that were done before.
+    """
+
+    def __init__(
+        self,
+        estimator: DepthEstimator,
+        folder: Path,
+        photos: list[Photo],
+        done: Done | None,
+        bar: Progress,
+    ) -> None:
         self._config = estimator.config
         self._instance = secrets.token_hex(4)
         self._publisher = Publisher(Places(folder), self._config.output.mode, self._instance)
         self._messages: SimpleQueue[Message] = SimpleQueue()
         self._pipeline = Pipeline(estimator, self._messages.put)
         self._jobs: dict[str, _Job] = {}
+        self._done = done
+        self._bar = bar
+        self._line = bar.add_task("", total=len(photos))
+        self._waiting = self._open(photos)
+        self.failed = 0
+        self.skipped = 0
 
-    def run(self, photos: list[Photo], bar: Progress) -> int:
-        """Process every photo; returns how many failed."""
-        line = bar.add_task("", total=len(photos))
-        waiting = iter(enumerate(photos))
-        failed = 0
+    def run(self) -> None:
+        """Process every photo."""
         for _ in range(_IN_FLIGHT):
-            failed += self._submit_next(waiting, bar)
+            self._submit_next()
         while self._jobs:
             answer = self._messages.get()
-            if not isinstance(answer, Rendered | Refused | Broken | Blocked):
-                continue
-            job = self._jobs.pop(answer.job)
-            reason = self._conclude(job, answer)
-            if reason:
-                failed += 1
-                bar.console.print(printable(f"{job.photo.path}: {reason}"), soft_wrap=True)
-            bar.advance(line)
-            failed += self._submit_next(waiting, bar)
-        return failed
+            if isinstance(answer, Rendered | Refused | Broken | Blocked):
+                job = self._jobs.pop(answer.job)
+                try:
+                    reason = self._conclude(job, answer)
+                finally:
+                    job.outlets.close()
+                if reason:
+                    self._say_failed(job.photo, reason)
+                self._bar.advance(self._line)
+                self._submit_next()
 
     def close(self) -> None:
         self._pipeline.close()
@@ -110,45 +131,48 @@ class _Batch:
             job.outlets.close()
         self._publisher.sweep()
 
-    def _submit_next(self, waiting: Iterator[tuple[int, Photo]], bar: Progress) -> int:
-        """Give the next photo that can be read to the pipeline; returns how many could not."""
-        for failed, (number, photo) in enumerate(waiting):
+    def _open(self, photos: list[Photo]) -> Iterator[tuple[int, Photo, int]]:
+        """Number, photo and descriptor of each that can be opened and is not done."""
+        for number, photo in enumerate(photos):
             try:
                 original = _open(photo.path)
             except OSError as error:
-                reason = error.strerror or str(error)
-                bar.console.print(printable(f"{photo.path}: {reason}"), soft_wrap=True)
+                self._say_failed(photo, error.strerror or str(error))
+                self._bar.advance(self._line)
                 continue
-            self._submit(number, photo, original)
-            return failed
-        return 0
+            if self._done is None or not self._done.has(photo.path, photo.name):
+                yield number, photo, original
+                continue
+            os.close(original)
+            self.skipped += 1
+            self._bar.advance(self._line)
 
-    def _submit(self, number: int, photo: Photo, original: int) -> None:
-        now = time.time()
-        stamp = timestamp(now)
-        claimed = Claimed(f"{stamp}-{self._instance}.{number}", photo.name, stamp)
-        policy = self._config.policy(photo.name)
-        try:
-            outlets = self._publisher.open(claimed.id, policy.formats)
-        except OSError as error:
-            raise _cannot_write(error) from error
-        self._jobs[claimed.id] = _Job(photo, claimed, now, outlets)
-        results = {kind: os.dup(handle) for kind, handle in outlets.files.items()}
-        self._pipeline.submit(Task(claimed.id, policy, original, results))
+    def _submit_next(self) -> None:
+        for number, photo, original in self._waiting:
+            now = time.time()
+            stamp = timestamp(now)
+            claimed = Claimed(f"{stamp}-{self._instance}.{number}", photo.name, stamp)
+            policy = self._config.policy(photo.name)
+            try:
+                outlets = self._publisher.open(claimed.id, policy.formats)
+            except OSError as error:
+                os.close(original)
+                raise _cannot_write(error) from error
+            self._jobs[claimed.id] = _Job(photo, claimed, now, outlets)
+            results = {kind: os.dup(handle) for kind, handle in outlets.files.items()}
+            self._pipeline.submit(Task(claimed.id, policy, original, results))
+            return
 
     def _conclude(self, job: _Job, answer: Rendered | Refused | Broken | Blocked) -> str:
         """Publish, or say why not."""
-        try:
-            match answer:
-                case Rendered():
-                    return self._publish(job, answer.facts)
-                case Blocked():
-                    raise _cannot_write(answer.detail)
-                case Refused() | Broken():
-                    self._publisher.discard(job.claimed.id)
-                    return f"{answer.code}: {answer.detail or FAULTS[answer.code].sentence}"
-        finally:
-            job.outlets.close()
+        match answer:
+            case Rendered():
+                return self._publish(job, answer.facts)
+            case Blocked():
+                raise _cannot_write(answer.detail)
+            case Refused() | Broken():
+                self._publisher.discard(job.claimed.id)
+                return f"{answer.code}: {answer.detail or FAULTS[answer.code].sentence}"
 
     def _publish(self, job: _Job, facts: Facts) -> str:
         make = manifest_maker(job.claimed, facts, claimed=job.since, attempts=1)
@@ -160,10 +184,15 @@ class _Batch:
             raise _cannot_write(error) from error
         return ""
 
+    def _say_failed(self, photo: Photo, reason: str) -> None:
+        self.failed += 1
+        self._bar.console.print(printable(f"{photo.path}: {reason}"), soft_wrap=True)
+
 
 def _open(path: Path) -> int:
-    with files.directory(path.resolve().parent) as folder:
-        return files.open_regular(path.resolve().name, folder)
+    real = path.resolve()
+    with files.directory(real.parent) as folder:
+        return files.open_regular(real.name, folder)
 
 
 def _cannot_write(reason: OSError | str) -> OutputError:

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+import tempfile
 from pathlib import Path
 
 import click
 
 from depthd.cli.options import Configured, configured, path_option
-from depthd.config import Config
+from depthd.cli.photos import choose
+from depthd.cli.report import report
+from depthd.cli.results import Done
 from depthd.contract.errors import ExitCode, NoInputError, OutputError
-from depthd.intake.patterns import Names, is_partial
 from depthd.model.storage import user_cache
-
-
-@dataclass(frozen=True)
-class Photo:
-    """A file to process."""
-
-    path: Path
-    name: str  # inside the output folder
 
 
 @click.command("process")
@@ -38,61 +29,49 @@ class Photo:
     metavar="DIR",
     help="Folder for the results; it is made if it is missing, and nothing in it is replaced.",
 )
-def command(configured: Configured, photos: tuple[Path, ...], folder: Path) -> ExitCode:
+@click.option(
+    "--skip-done", is_flag=True, help="Pass over photos whose results are in DIR already."
+)
+def command(
+    configured: Configured, photos: tuple[Path, ...], folder: Path, *, skip_done: bool
+) -> ExitCode:
     r"""Turn PHOTOs into depth without the daemon; folders are walked.
 
-    The photos stay where they are. Exit code 0 if all are done, 1 if some failed.
+    The photos stay where they are, and results of depthd are never taken for photos. A photo is
+    done if one of its name and its bytes has all formats. Exit code 0 if all are done, 1 if some
+    failed or could not be read.
 
     \b
     Examples:
       depthd process holiday/*.jpg -o depth
-      depthd process holiday/ -o depth --set output.formats=[npy,preview]
+      depthd process holiday/ -o depth --skip-done --set output.formats=[npy,preview]
     """
     loaded = configured.load()
-    chosen = _collect(photos, loaded.config, folder)
+    chosen = choose(photos, loaded.config, folder)
+    for trouble in chosen.unreadable:
+        report(trouble)
+    if chosen.results:
+        report(f"{chosen.results} results of depthd are passed over")
+    if not chosen.photos:
+        raise NoInputError("there is no photo that can be read")
     _make(folder)
     is_chosen = any(loaded.sources[key] != "default" for key in ("root", "paths.state"))
     state = loaded.config.folder("state") if is_chosen else user_cache() / "depthd"
+    done = Done(folder, loaded.config.output.formats) if skip_done else None
     from depthd.cli.batch import process  # noqa: PLC0415 - numpy, OpenCV, rich
 
-    return process(chosen, loaded.config, state, folder)
-
-
-def _collect(photos: tuple[Path, ...], config: Config, output: Path) -> list[Photo]:
-    """Files as they were given; of folders what the intake section would take."""
-    chosen: list[Photo] = []
-    for path in photos:
-        if path.is_dir():
-            chosen += sorted(_walk(path, config, output), key=lambda photo: photo.name)
-        elif path.is_file():
-            chosen.append(Photo(path, path.name))
-        else:
-            raise NoInputError(f"{path} is not there, or neither a file nor a folder")
-    if not chosen:
-        raise NoInputError("there is no photo in the given folders", "see intake.include")
-    return chosen
-
-
-def _walk(top: Path, config: Config, output: Path) -> Iterator[Photo]:
-    names = Names(config.intake.include, config.intake.exclude)
-    for folder, inner, files in os.walk(top):
-        here = Path(folder)
-        inner[:] = [
-            name
-            for name in inner
-            if config.intake.recursive
-            and not name.startswith(".")
-            and (here / name).resolve() != output.resolve()
-        ]
-        for base in files:
-            name = (here / base).relative_to(top).as_posix()
-            path = here / base
-            if not is_partial(base) and names.wants(name) and not path.is_symlink():
-                yield Photo(path, name)
+    code = process(chosen.photos, loaded.config, state, folder, done)
+    return ExitCode.FAILURE if chosen.unreadable else code
 
 
 def _make(folder: Path) -> None:
+    """Make the folder and try to write there, before the network is loaded."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(prefix=".depthd-", dir=folder):
+            pass
     except OSError as error:
-        raise OutputError(f"cannot create {folder}: {error.strerror}") from error
+        raise OutputError(
+            f"cannot write to {folder}: {error.strerror}",
+            "make room there, correct its rights, or give another folder",
+        ) from error

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import pty
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -58,6 +63,27 @@ def photos(tmp_path: Path) -> Path:
     (folder / "notes.txt").write_text("no photo")
     (folder / "link.jpg").symlink_to("a.jpg")
     return folder
+
+
+@contextmanager
+def refused(path: Path) -> Iterator[None]:
+    """Nobody may open this, not even root: the system says so where the tests are root."""
+    real_open, real_scandir = os.open, os.scandir
+
+    def refuse(given: str | Path) -> None:
+        if isinstance(given, str | Path) and Path(given) == path:
+            raise PermissionError(errno.EACCES, "Permission denied", str(given))
+
+    def guarded_open(given: str | Path, *arguments: Any, **more: Any) -> int:
+        refuse(given)
+        return real_open(given, *arguments, **more)
+
+    def guarded_scandir(given: str | Path = ".") -> Any:
+        refuse(given)
+        return real_scandir(given)
+
+    with patch("os.open", guarded_open), patch("os.scandir", guarded_scandir):
+        yield
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -149,13 +175,95 @@ def test_the_configuration_counts(
     assert visible(tmp_path / "out") == {"a.jpg.pfm", "a.jpg.json"}
 
 
+def test_results_in_the_same_folder_are_not_taken_for_photos(
+    photos: Path, depthd: Depthd, settings: list[str]
+) -> None:
+    formats = ["--set", "output.formats=[heatmap,npy,png16,pfm,preview]"]
+    photo(photos / "mine.depth.png")  # looks like a result, and no manifest says so
+    assert depthd("process", photos, "-o", photos, *settings, *formats).returncode == 0
+    result = depthd("process", photos, "-o", photos, *settings, *formats)
+    assert result.stdout.startswith("3 done, 0 failed")
+    assert result.stderr == "9 results of depthd are passed over\n"
+    everything = [path for path in photos.rglob("*") if path.is_file() and path.name[0] not in ".n"]
+    result = depthd("process", *everything, "-o", photos, *settings, *formats, "--skip-done")
+    assert "3 done before" not in result.stdout  # cam 1/b.JPG was given without its folder
+    assert "passed over" in result.stderr
+    manifest = photos / "a.jpg.json"
+    manifest.write_text("[" * 100_000)
+    (photos / "cam 1/b.JPG.json").unlink()
+    os.mkfifo(photos / "cam 1/b.JPG.json")  # neither is believed, and neither holds it up
+    result = depthd("process", photos / "a.jpg.heatmap.png", "-o", photos, *settings)
+    assert result.stdout.startswith("1 done")
+
+
+def test_only_results_are_no_input(photos: Path, depthd: Depthd, settings: list[str]) -> None:
+    assert depthd("process", photos / "a.jpg", "-o", photos, *settings).returncode == 0
+    results = [photos / f"a.jpg{suffix}" for suffix in SUFFIXES]
+    result = depthd("process", *results, "-o", photos)
+    assert result.returncode == 66
+    assert "only results of depthd" in result.stderr
+
+
+def test_what_is_done_is_skipped(
+    photos: Path, tmp_path: Path, depthd: Depthd, settings: list[str]
+) -> None:
+    out = tmp_path / "out"
+    twin = photo(tmp_path / "other/a.jpg", 20, 30)
+    again = ["process", photos, twin, "-o", out, *settings, "--skip-done"]
+    assert depthd(*again).stdout.startswith("3 done, 0 failed, 0 done before in")
+    before = digests(out)
+    result = depthd(*again)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("0 done, 0 failed, 3 done before in")
+    assert digests(out) == before
+    photo(photos / "a.jpg", 30, 30)  # the same name, another photo
+    assert depthd(*again).stdout.startswith("1 done, 0 failed, 2 done before")
+    more = ["--set", "output.formats=[npy,pfm]"]
+    assert depthd(*again, *more).stdout.startswith("3 done, 0 failed, 0 done before")
+
+
+def test_what_cannot_be_read_is_one_line_and_the_rest_is_done(
+    photos: Path, tmp_path: Path, depthd: Depthd, settings: list[str]
+) -> None:
+    (photos / "closed").mkdir()
+    photo(photos / "closed/c.jpg")
+    missing = tmp_path / ("x" * 300)
+    with refused(photos / "closed"), refused(photos / "a.jpg"):
+        result = depthd("process", photos, missing, "-o", tmp_path / "out", *settings)
+    assert result.returncode == 1
+    assert result.stdout.startswith("1 done, 1 failed")
+    assert sorted(result.stderr.splitlines()) == [
+        f"{photos}/a.jpg: Permission denied",
+        f"{photos}/closed: Permission denied",
+        f"{missing}: File name too long",
+    ]
+    assert visible(tmp_path / "out") == sets("cam 1/b.JPG")
+
+
+def test_nothing_that_can_be_read(photos: Path, tmp_path: Path, depthd: Depthd) -> None:
+    result = depthd("process", tmp_path / ("x" * 300), "-o", tmp_path / "out")
+    assert result.returncode == 66
+    assert "File name too long\ndepthd: there is no photo that can be read" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_output_folder_that_cannot_be_written_is_told_before_the_network_is_loaded(
+    photos: Path, tmp_path: Path, depthd: Depthd
+) -> None:
+    missing = ["--set", "model.weights=/none.pt"]
+    for folder in (tmp_path / ("x" * 300), Path("/proc/depthd"), Path("/proc")):
+        result = depthd("process", photos, "-o", folder, *missing)
+        assert (result.returncode, result.stdout) == (73, "")
+        assert f"cannot write to {folder}: " in result.stderr
+
+
 def test_no_input_and_no_output(photos: Path, tmp_path: Path, depthd: Depthd) -> None:
     (tmp_path / "bare").mkdir()
     for arguments, code, words in (
         ([tmp_path / "none.jpg"], 66, "none.jpg is not there"),
         ([photos / "a.jpg", "-"], 66, "- is not there"),
         ([tmp_path / "bare"], 66, "there is no photo"),
-        ([photos], 73, "cannot create"),
+        ([photos], 73, "cannot write to"),
     ):
         folder = photos / "a.jpg/out" if code == 73 else tmp_path / "out"
         result = depthd("process", *arguments, "-o", folder)

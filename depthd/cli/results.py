@@ -1,0 +1,110 @@
+"""Which files are results of depthd, and which photos have theirs. Reads manifests, bounded.
+
+A manifest lies where others may write too, so one that is not understood is none.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from functools import cache
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from depthd.contract.formats import ERROR_SUFFIX, FORMATS, MANIFEST_SUFFIX, Format
+from depthd.contract.names import readable
+from depthd.model.storage import sha256_file
+
+_LARGEST = 1 << 20  # bytes; a manifest has some thousand
+_SUFFIXES = (*(meaning.suffix for meaning in FORMATS.values()), MANIFEST_SUFFIX)
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class _Source(_Part):
+    name: str
+    sha256: str
+
+
+class _File(_Part):
+    format: str
+    suffix: str
+
+
+class _Manifest(_Part):
+    """What is needed here of a manifest of any version."""
+
+    schema_name: str = Field(alias="schema", pattern=r"^depthd\.manifest/\d+$")
+    source: _Source
+    files: tuple[_File, ...]
+
+
+def is_result(path: Path) -> bool:
+    """Whether depthd wrote this file: the manifest beside it says so, or it is one.
+
+    Its own suffix comes first, so that most photos are not looked at.
+    """
+    if path.name.endswith(ERROR_SUFFIX) or not path.name.endswith(_SUFFIXES):
+        return False
+    if path.name.endswith(MANIFEST_SUFFIX):
+        return _read(path) is not None
+    for suffix in _SUFFIXES:
+        if path.name.endswith(suffix):
+            photo = path.name.removesuffix(suffix)
+            manifest = _read(path.with_name(photo + MANIFEST_SUFFIX))
+            if manifest and any(file.suffix == suffix for file in manifest.files):
+                return True
+    return False
+
+
+class Done:
+    """Photos whose results are in a folder.
+
+    Args:
+        folder: where results go.
+        formats: what a photo must have to be done.
+    """
+
+    def __init__(self, folder: Path, formats: Collection[Format]) -> None:
+        self._folder = folder
+        self._formats = frozenset(formats)
+        self._known = cache(self._in)
+
+    def has(self, photo: Path, name: str) -> bool:
+        """Whether a photo of this name and these bytes is done.
+
+        Raises:
+            OSError: the photo cannot be read.
+        """
+        digests = self._known(os.path.dirname(name)).get(readable(name))
+        return digests is not None and sha256_file(photo) in digests
+
+    def _in(self, folder: str) -> dict[str, set[str]]:
+        """By name, the SHA-256 of each photo that one folder holds all formats of."""
+        known: dict[str, set[str]] = {}
+        try:
+            names = os.listdir(self._folder / folder)
+        except OSError:
+            return known
+        for name in names:
+            if not name.endswith(MANIFEST_SUFFIX) or name.startswith("."):
+                continue
+            manifest = _read(self._folder / folder / name)
+            if manifest and self._formats <= {file.format for file in manifest.files}:
+                known.setdefault(manifest.source.name, set()).add(manifest.source.sha256)
+        return known
+
+
+def _read(path: Path) -> _Manifest | None:
+    try:
+        with open(path, "rb", opener=_open) as file:
+            return _Manifest.model_validate_json(file.read(_LARGEST))
+    except (OSError, ValidationError):
+        return None
+
+
+def _open(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)  # a FIFO would wait for a writer
