@@ -36,7 +36,7 @@ class Machine:
     def here(cls) -> Machine:
         present = set(_cpu_flags())
         return cls(
-            date=datetime.now(UTC).isoformat(timespec="minutes"),
+            date=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
             processor=processor_name(),
             cpus=usable_cpus(),
             flags=tuple(flag for flag in _TELLING_FLAGS if flag in present),

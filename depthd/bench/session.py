@@ -10,12 +10,13 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 
+from depthd.bench import upstream
 from depthd.bench.child import Child
 from depthd.bench.machine import Machine
 from depthd.bench.measure import Backlog, Bench, Idle, Run
@@ -89,16 +90,16 @@ class EngineSpeed:
 
 @dataclass
 class Results:
-    """Everything that was measured."""
+    """Everything that was measured; what was not (yet) is empty."""
 
     machine: Machine
     model: str
-    threads: int
-    engines: tuple[EngineSpeed, ...]
-    stages: dict[str, dict[str, float]]  # kind: stage: milliseconds
-    served: tuple[Served, ...]
-    idle: Idle
-    backlog: Backlog | None
+    threads: int = 0
+    engines: tuple[EngineSpeed, ...] = ()
+    stages: dict[str, dict[str, float]] = field(default_factory=dict)  # kind: stage: milliseconds
+    served: tuple[Served, ...] = ()
+    idle: Idle | None = None
+    backlog: Backlog | None = None
 
 
 class Session:
@@ -110,6 +111,8 @@ class Session:
     """
 
     def __init__(self, config: Config, plan: Plan, folder: Path, report: Report) -> None:
+        if plan.upstream:
+            upstream.check()
         self._plan = plan
         self._folder = folder
         self._report = report
@@ -136,26 +139,30 @@ class Session:
             place.mkdir()
             self._photos[kind.name] = make_photos(kind, place)
 
-    def run(self) -> Results:
-        """Measure everything."""
-        machine = Machine.here()
-        small = self._photos[SMALL.name]
+        self.results = Results(Machine.here(), self._weights.spec.name)
+
+    def run(self) -> Iterator[str]:
+        """Measure everything into `results`; yields the name of each field that is complete."""
+        results = self.results
         with ExitStack() as stack:
-            speeds, children = self._open_engines(stack)
+            results.engines, children = self._open_engines(stack)
             f32 = children["f32"]
-            threads = f32.about["threads"]
-            stages = {kind.name: self._stages(f32, kind) for kind in (SMALL, LARGE)}
-            upstream = self._open_upstream(stack, threads) if self._plan.upstream else None
-            served = self._serve(children, upstream)
+            results.threads = f32.about["threads"]
+            yield "engines"
+            results.stages = {kind.name: self._stages(f32, kind) for kind in (SMALL, LARGE)}
+            yield "stages"
+            theirs = self._open_upstream(stack, results.threads) if self._plan.upstream else None
+            for kind, count in ((SMALL, self._plan.small), (LARGE, self._plan.large)):
+                results.served += self._serve(kind, count, children, theirs)
+            yield "served"
         self._report("one photo at a time")
-        idle = self._bench.idle(small, self._plan.latency)
-        backlog = None
+        results.idle = self._bench.idle(self._photos[SMALL.name], self._plan.latency)
+        yield "idle"
         if self._plan.backlog:
             self._report(f"a backlog of {self._plan.backlog} files")
-            tiny = self._photos[TINY.name]
-            backlog = self._bench.backlog(tiny, self._plan.backlog, _OF_BACKLOG * self._plan.small)
-        model = self._weights.spec.name
-        return Results(machine, model, threads, speeds, stages, served, idle, backlog)
+            tiny, count = self._photos[TINY.name], _OF_BACKLOG * self._plan.small
+            results.backlog = self._bench.backlog(tiny, self._plan.backlog, count)
+            yield "backlog"
 
     # engines ----------------------------------------------------------------------------------
 
@@ -207,26 +214,22 @@ class Session:
 
     # rounds -----------------------------------------------------------------------------------
 
-    def _serve(self, children: dict[str, Child], upstream: Child | None) -> tuple[Served, ...]:
-        served: list[Served] = []
-        for kind, count in ((SMALL, self._plan.small), (LARGE, self._plan.large)):
-            runs: dict[str, list[Run]] = {precision: [] for precision in children}
-            engine: dict[str, list[float]] = {precision: [] for precision in children}
-            theirs: list[float] = []
-            for number in range(self._plan.rounds):
-                self._report(f"{kind.name}, round {number + 1} of {self._plan.rounds}")
-                if upstream is not None:
-                    theirs.append(self._rate_of(upstream, kind, max(3, count // 5)))
-                for precision, child in children.items():
-                    engine[precision].append(self._inferences(child, kind))
-                    runs[precision].append(
-                        self._bench.run(self._photos[kind.name], count, precision)
-                    )
-            served += [
-                Served(kind.name, p, tuple(runs[p]), tuple(engine[p]), tuple(theirs))
-                for p in children
-            ]
-        return tuple(served)
+    def _serve(
+        self, kind: Kind, count: int, children: dict[str, Child], upstream: Child | None
+    ) -> tuple[Served, ...]:
+        runs: dict[str, list[Run]] = {precision: [] for precision in children}
+        engine: dict[str, list[float]] = {precision: [] for precision in children}
+        theirs: list[float] = []
+        for number in range(self._plan.rounds):
+            self._report(f"{kind.name}, round {number + 1} of {self._plan.rounds}")
+            if upstream is not None:
+                theirs.append(self._rate_of(upstream, kind, max(3, count // 5)))
+            for precision, child in children.items():
+                engine[precision].append(self._inferences(child, kind))
+                runs[precision].append(self._bench.run(self._photos[kind.name], count, precision))
+        return tuple(
+            Served(kind.name, p, tuple(runs[p]), tuple(engine[p]), tuple(theirs)) for p in children
+        )
 
     def _inferences(self, child: Child, kind: Kind) -> float:
         photo = [str(self._photos[kind.name][0])]

@@ -13,6 +13,7 @@ import time
 import warnings
 from collections.abc import Callable
 from contextlib import redirect_stdout
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -21,6 +22,23 @@ from depthd.bench.child import Answer, answer
 from depthd.contract.errors import UnavailableError
 
 _MODEL = "midas_v21_small_256"
+
+
+def check() -> None:
+    """Look for what `setup` needs, without loading it.
+
+    Raises:
+        UnavailableError: it is not installed.
+    """
+    missing = [name for name in ("geffnet", "torch", "atoolkitdpt") if find_spec(name) is None]
+    if missing:
+        raise _not_installed(f"{' and '.join(missing)}")
+
+
+def _not_installed(what: object) -> UnavailableError:
+    return UnavailableError(
+        f"upstream's code is not installed: {what}", "pip install 'depthd[test]'"
+    )
 
 
 def setup(weights: str, folder: str, threads: int) -> tuple[Answer, Callable[..., Answer]]:
@@ -32,9 +50,7 @@ def setup(weights: str, folder: str, threads: int) -> tuple[Answer, Callable[...
             import torch  # noqa: PLC0415
             from atoolkitdpt.midas.model_loader import load_model  # noqa: PLC0415
         except ImportError as error:
-            raise UnavailableError(
-                f"upstream's code is not installed: {error}", "pip install 'depthd[test]'"
-            ) from error
+            raise _not_installed(error) from error
 
         def backbone(_repository: str, name: str, **options: Any) -> Any:
             return getattr(geffnet, name)(**options)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from statistics import median
@@ -15,7 +17,7 @@ from depthd.cli.report import report
 from depthd.contract.errors import OutputError
 
 if TYPE_CHECKING:
-    from depthd.bench.session import Results
+    from depthd.bench.session import Results, Served
 
 _LEAST = 2  # photos; a rate needs more than one
 
@@ -52,10 +54,11 @@ def command(
     latency: int,
     backlog: int,
 ) -> None:
-    r"""Measure what this machine can do, with the real daemon on a temporary folder.
+    """Measure what this machine can do.
 
-    Photos are made from the bundled samples. Nothing is downloaded, and no folder of the
-    configuration is touched. Stop whatever else keeps the machine busy.
+    The real daemon runs on a temporary folder, with photos made from the bundled samples. Each part
+    is shown when it is measured. Nothing is downloaded, and no folder of the configuration is
+    touched. Stop whatever else keeps the machine busy.
 
     \b
     Examples:
@@ -66,29 +69,46 @@ def command(
 
     config = configured.config()
     plan = Plan(rounds, small, large, latency, backlog, upstream=against == "upstream")
-    with scratch(config.root) as folder:
-        results = Session(config, plan, folder, report).run()
-    _tell(results)
-    if target is not None:
-        try:
-            target.write_text(json.dumps(asdict(results), indent=2) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise OutputError(f"cannot write {target}: {error.strerror}") from error
+    with _writing(target) as write, scratch(config.root) as folder:
+        session = Session(config, plan, folder, report)
+        _tell_machine(session.results)
+        for part in session.run():
+            write(session.results)
+            _TELL[part](session.results)
 
 
-def _tell(results: Results) -> None:
+@contextmanager
+def _writing(target: Path | None) -> Iterator[Callable[[Results], None]]:
+    """What writes results into a file; one that cannot be written is told before the block."""
+    if target is None:
+        yield lambda _: None
+        return
+    try:
+        with target.open("a", encoding="utf-8") as file:
+
+            def write(results: Results) -> None:
+                if file.seekable():  # a pipe gets one line of JSON after the other
+                    file.truncate(0)
+                file.write(json.dumps(asdict(results), indent=2) + "\n")
+                file.flush()
+
+            yield write
+    except OSError as error:
+        if error.filename not in (None, str(target)):
+            raise
+        raise OutputError(f"cannot write {target}: {error.strerror}") from error
+
+
+def _tell_machine(results: Results) -> None:
     machine = results.machine
     versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
-    click.echo(f"{machine.date}: {machine.processor}, {machine.cpus} CPUs ({results.threads} used)")
+    click.echo(f"{machine.date}: {machine.processor}, {machine.cpus} CPUs")
     click.echo(f"{' '.join(machine.flags)}; {machine.memory / 1e9:.0f} GB; Linux {machine.kernel}")
     click.echo(f"{versions}; load {machine.load:.1f} at the beginning")
     click.echo(f"Network: {results.model}\n")
-    _tell_parts(results)
-    _tell_rates(results)
-    _tell_daemon(results)
 
 
-def _tell_parts(results: Results) -> None:
+def _tell_engines(results: Results) -> None:
     from depthd.cli.tables import show  # noqa: PLC0415 - only for people
 
     rows = [
@@ -102,8 +122,14 @@ def _tell_parts(results: Results) -> None:
         for speed in results.engines
     ]
     differences = ("differs from the first by, of its range", "at most")
+    click.echo(f"{results.threads} threads")
     show(rows, head=("engine", "precision", "one inference", *differences))
     click.echo()
+
+
+def _tell_stages(results: Results) -> None:
+    from depthd.cli.tables import show  # noqa: PLC0415 - only for people
+
     kinds = list(results.stages)
     stages = [
         (stage, *(f"{results.stages[kind][stage]:.1f} ms" for kind in kinds))
@@ -128,7 +154,7 @@ def _tell_rates(results: Results) -> None:
             served.precision,
             f"{served.rate:.1f}",
             f"{served.of_engine:.0%}",
-            *((f"{median(served.upstream):.1f}", f"{served.of_upstream:.1f} x") * compares),
+            *(_compared(served) if compares else ()),
             f"{max(run.memory for run in served.runs) / 1e6:.0f} MB",
             f"{median(run.supervisor_ms for run in served.runs):.1f} ms",
         )
@@ -140,10 +166,15 @@ def _tell_rates(results: Results) -> None:
     click.echo()
 
 
-def _tell_daemon(results: Results) -> None:
+def _compared(served: Served) -> tuple[str, str]:
+    return f"{median(served.upstream):.1f}", f"{served.of_upstream:.1f} x"
+
+
+def _tell_idle(results: Results) -> None:
     from depthd.cli.tables import show  # noqa: PLC0415 - only for people
 
-    idle = results.idle
+    if (idle := results.idle) is None:
+        return
     rows = [
         ("start to ready", f"{idle.start:.2f} s"),
         ("one 640x480 photo into an idle daemon, median", f"{idle.median:.1f} ms"),
@@ -152,10 +183,27 @@ def _tell_daemon(results: Results) -> None:
         ("memory after that", f"{idle.memory / 1e6:.0f} MB"),
         ("idle", f"{idle.cpu:.2%} of a core"),
     ]
-    if (backlog := results.backlog) is not None:
-        rows += [
-            (f"{backlog.files} files waiting: first result", f"{backlog.first:.1f} s"),
-            ("supervisor's CPU a photo, later half", f"{backlog.supervisor_ms:.2f} ms"),
-            ("supervisor's memory, peak", f"{backlog.supervisor_memory / 1e6:.0f} MB"),
-        ]
     show(rows)
+
+
+def _tell_backlog(results: Results) -> None:
+    from depthd.cli.tables import show  # noqa: PLC0415 - only for people
+
+    if (backlog := results.backlog) is None:
+        return
+    rows = [
+        (f"{backlog.files} files waiting: first result", f"{backlog.first:.1f} s"),
+        ("supervisor's CPU a photo, later half", f"{backlog.supervisor_ms:.2f} ms"),
+        ("supervisor's memory, peak", f"{backlog.supervisor_memory / 1e6:.0f} MB"),
+    ]
+    show(rows)
+
+
+# By the field of the results that was measured.
+_TELL: dict[str, Callable[[Results], None]] = {
+    "engines": _tell_engines,
+    "stages": _tell_stages,
+    "served": _tell_rates,
+    "idle": _tell_idle,
+    "backlog": _tell_backlog,
+}

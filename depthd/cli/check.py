@@ -16,7 +16,7 @@ from depthd.contract.errors import ExitCode
     "--configuration-only", is_flag=True, help="Look at nothing else; silent when it is right."
 )
 def command(configured: Configured, *, configuration_only: bool) -> ExitCode:
-    r"""Check whether the daemon would work here.
+    """Check whether the daemon would work here.
 
     Looks at configuration, folders, rights, events, disk, weights, engine and memory. Nothing is
     created or downloaded. Exit code 1 if the daemon would not work, 78 if the configuration is

@@ -24,7 +24,7 @@ def command() -> None:
 @command.command("show")
 @configured
 def show(configured: Configured) -> None:
-    r"""Print the effective configuration as YAML, each value with its origin.
+    """Print the effective configuration with origins, as YAML.
 
     \b
     Example:
@@ -36,7 +36,7 @@ def show(configured: Configured) -> None:
 
 @command.command("schema")
 def schema() -> None:
-    r"""Print the JSON schema of the configuration file.
+    """Print the JSON schema of the configuration file.
 
     \b
     Example:

@@ -58,9 +58,9 @@ class _Story:
     help="New folder for the daemon; depthd-demo here if this is not given.",
 )
 def command(root: Path | None) -> ExitCode:
-    r"""Start the daemon, drop bundled photos into its inbox, show what came out, stop it.
+    """Show it at work: start the daemon, drop bundled photos.
 
-    Exit code 0 if every photo became depth.
+    Then what came out is shown and the daemon is stopped. Exit code 0 if every photo became depth.
 
     \b
     Example:

@@ -23,7 +23,7 @@ def command() -> None:
 @command.command("list")
 @configured
 def list_models(configured: Configured) -> None:
-    r"""Show which networks there are, and whether their weights are on this machine.
+    """Show the networks, and whether their weights are here.
 
     \b
     Example:
@@ -52,7 +52,7 @@ def list_models(configured: Configured) -> None:
     help="Take the published file from a disk instead of the network.",
 )
 def fetch(configured: Configured, source: Path | None) -> None:
-    r"""Get the configured network's weights into state/, checked by SHA-256.
+    """Get the weights into state/, checked by SHA-256.
 
     \b
     Examples:
@@ -72,9 +72,9 @@ def fetch(configured: Configured, source: Path | None) -> None:
 @command.command("verify")
 @configured
 def verify(configured: Configured) -> None:
-    r"""Check that the weights that would serve are here and whole; nothing is downloaded.
+    """Check that the weights that would serve are here and whole.
 
-    Exit code 69 when they are not and no fallback is allowed.
+    Nothing is downloaded. Exit code 69 when they are not and no fallback is allowed.
 
     \b
     Example:
@@ -87,7 +87,7 @@ def verify(configured: Configured) -> None:
 @command.command("prepare")
 @configured
 def prepare(configured: Configured) -> None:
-    r"""Get weights and convert the network for the engine, so that the first start is quick.
+    """Get and convert the network, so that the first start is quick.
 
     \b
     Example:

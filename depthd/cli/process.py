@@ -35,7 +35,7 @@ from depthd.model.storage import user_cache
 def command(
     configured: Configured, photos: tuple[Path, ...], folder: Path, *, skip_done: bool
 ) -> ExitCode:
-    r"""Turn PHOTOs into depth without the daemon; folders are walked.
+    """Turn PHOTOs into depth without the daemon; folders are walked.
 
     The photos stay where they are, and results of depthd are never taken for photos. A photo is
     done if one of its name and its bytes has all formats. Exit code 0 if all are done, 1 if some

@@ -19,7 +19,7 @@ from depthd.contract.errors import ExitCode
     "--once", is_flag=True, help="Drain the inbox and end: 0 if every photo is done, else 1."
 )
 def command(configured: Configured, *, once: bool) -> ExitCode:
-    r"""Turn photos into depth as they are dropped (the daemon).
+    """Turn photos into depth as they are dropped (the daemon).
 
     Ends in order on SIGTERM or Ctrl-C; SIGHUP reopens the logs and reads the configuration again.
 

@@ -17,7 +17,7 @@ from depthd.contract.status import Status, read
 @configured
 @click.option("--json", "as_json", is_flag=True, help="Print status.json, with `trouble` added.")
 def command(configured: Configured, *, as_json: bool) -> ExitCode:
-    r"""Show queue, rates, last errors, worker and model.
+    """Show queue, rates, last errors, worker and model.
 
     Exit code 0 while the daemon runs, 1 when it is stopped, gone or silent.
 
@@ -37,9 +37,9 @@ def command(configured: Configured, *, as_json: bool) -> ExitCode:
         if status.last_failures:
             click.echo()
             rows = [
-                (f"{f.at:%Y-%m-%d %H:%M:%S}", f.code.value, f.name) for f in status.last_failures
+                (f"{f.at:%Y-%m-%dT%H:%M:%SZ}", f.code.value, f.name) for f in status.last_failures
             ]
-            show(rows, head=("last failures (UTC)", "code", "photo"))
+            show(rows, head=("last failures", "code", "photo"))
     if trouble:
         click.echo(f"These figures are not of now: {trouble}.", err=True)
         return ExitCode.FAILURE
@@ -49,7 +49,7 @@ def command(configured: Configured, *, as_json: bool) -> ExitCode:
 def _rows(status: Status, now: datetime) -> Iterator[tuple[str, str]]:
     queue, worker = status.queue, status.worker
     yield "state", status.state + (f": {status.why}" if status.why else "")
-    yield "since", f"{status.started:%Y-%m-%d %H:%M:%S} UTC ({_span(now - status.started)})"
+    yield "since", f"{status.started:%Y-%m-%dT%H:%M:%SZ} ({_span(now - status.started)})"
     yield "queue", f"{queue.waiting} waiting in the inbox, {queue.in_work} in work"
     if queue.oldest is not None:
         yield "oldest in work", _span(now - queue.oldest)

@@ -99,11 +99,11 @@ class Status(_Part):
     def trouble(self, now: datetime) -> str:
         """Why this is not the present: the daemon ended or hangs; empty when it is."""
         if self.state == "stopped":
-            return f"the daemon was stopped at {self.updated:%Y-%m-%d %H:%M:%S} UTC"
+            return f"the daemon was stopped at {self.updated:%Y-%m-%dT%H:%M:%SZ}"
         if not _is_alive(self.pid):
             return f"the daemon (process {self.pid}) is gone; it was not stopped in order"
         if now - self.updated > _OUT_OF_DATE:
-            return f"the daemon has said nothing since {self.updated:%Y-%m-%d %H:%M:%S} UTC"
+            return f"the daemon has said nothing since {self.updated:%Y-%m-%dT%H:%M:%SZ}"
         return ""
 
 

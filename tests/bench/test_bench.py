@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from foreign_code import ForeignCode
 
-from depthd.contract.errors import ExitCode
+from depthd import cli
+from depthd.bench.machine import Machine
+from depthd.bench.measure import Run
+from depthd.bench.session import EngineSpeed, Results, Served
+from depthd.contract.errors import ExitCode, UnavailableError
 
 SHORT = ("--rounds", "1", "--small", "2", "--large", "2", "--latency", "2")
 
@@ -62,6 +67,47 @@ def test_it_measures_everything_and_leaves_nothing_behind(
     assert found["backlog"]["files"] == 20
     assert found["machine"]["processor"] in out
     assert sorted(root.iterdir()) == before
+
+
+def test_what_it_cannot_deliver_is_told_before_it_measures(root: Path, tmp_path: Path) -> None:
+    for target in (tmp_path / "none/bench.json", tmp_path):
+        code, out, err = bench(root, "--json", str(target), *SHORT)
+        assert (code, out) == (ExitCode.CANNOT_CREATE, "")
+        assert err.startswith(f"depthd: cannot write {target}: ")
+
+
+class _Session:
+    """Measures at once, without upstream, and breaks before it is through."""
+
+    def __init__(self, *_: object) -> None:
+        run = Run(photos=2, rate=8.0, whole_rate=4.0, start=0.5, memory=10**8, supervisor_ms=1.0)
+        self.results = Results(Machine.here(), "midas_small")
+        self._served = (Served("640x480", "f32", (run,), (16.0,)),)
+
+    def run(self) -> Iterator[str]:
+        self.results.engines = (EngineSpeed("openvino 1", "f32", 12.5, 0.0, 0.0),)
+        yield "engines"
+        self.results.served = self._served
+        yield "served"
+        raise UnavailableError("the daemon gave no end")
+
+
+def test_what_was_measured_before_a_trouble_is_told_and_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("depthd.bench.session.Session", _Session)
+    target = tmp_path / "bench.json"
+    target.write_text("of last time, and longer than what comes now " * 1000)
+    code = cli.main(["bench", "--root", str(tmp_path), "--json", str(target)])
+    assert code == ExitCode.UNAVAILABLE
+    out, err = capsys.readouterr()
+    assert err == "depthd: the daemon gave no end\n"
+    assert "12.5 ms" in out
+    assert "8.0       50%" in out
+    assert "upstream" not in out
+    found = json.loads(target.read_text())
+    assert found["served"][0]["runs"][0]["rate"] == 8
+    assert (found["stages"], found["idle"]) == ({}, None)
 
 
 def test_it_says_what_upstream_needs(root: Path, random_weights: Path, tmp_path: Path) -> None:

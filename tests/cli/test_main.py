@@ -45,7 +45,20 @@ def test_every_command_has_an_example(
 ) -> None:
     assert cli.main([*command, "--help"]) == 0
     out = capsys.readouterr().out
-    assert f"depthd {' '.join(command)}" in out.partition("Example")[2]
+    assert f"\n    depthd {' '.join(command)}" in out.partition("Example")[2]
+    assert "\b" not in out
+    assert "\\b" not in out
+
+
+@pytest.mark.parametrize("group", [(), ("model",), ("config",)], ids=" ".join)
+def test_lists_of_commands_are_not_cut(
+    group: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert cli.main([*group, "--help"]) == 0
+    listed = capsys.readouterr().out.partition("Commands:")[2]
+    assert listed
+    assert "..." not in listed
 
 
 @pytest.mark.parametrize("command", SUBCOMMANDS, ids=" ".join)
