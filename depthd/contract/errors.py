@@ -87,6 +87,7 @@ class FaultCode(StrEnum):
     TOO_COSTLY = "too_costly"
     UNREADABLE = "unreadable"
     NO_PLACE = "no_place"
+    FORBIDDEN_ACCESS = "forbidden_access"
     INTERNAL_ERROR = "internal_error"
     WORKER_CRASHED = "worker_crashed"
     WORKER_TIMEOUT = "worker_timeout"
@@ -141,6 +142,10 @@ FAULTS: dict[FaultCode, Fault] = {
     FaultCode.NO_PLACE: Fault(
         "The results' names or folder are taken by something else.",
         "Look for a file where the outbox needs a folder of that name, and move it away.",
+    ),
+    FaultCode.FORBIDDEN_ACCESS: Fault(
+        "While this photo was read, something tried to open a file, a socket or a process.",
+        "The worker is shut in, so it could not; the photo may be an attack on a decoder.",
     ),
     FaultCode.INTERNAL_ERROR: Fault(
         "A fault of depthd's own kept it from working on this photo.",

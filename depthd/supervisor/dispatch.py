@@ -46,7 +46,11 @@ _UNFINISHED = frozenset(
     {FaultCode.EMPTY, FaultCode.TRUNCATED, FaultCode.DAMAGED, FaultCode.NOT_AN_IMAGE}
 )
 # Once alone is proof enough: it takes long, or will end in the same way each time.
-_PROVEN_AT_ONCE = (FaultCode.WORKER_TIMEOUT, FaultCode.INTERNAL_ERROR)
+_PROVEN_AT_ONCE = (
+    FaultCode.WORKER_TIMEOUT,
+    FaultCode.INTERNAL_ERROR,
+    FaultCode.FORBIDDEN_ACCESS,
+)
 
 
 class Dispatcher:

@@ -15,7 +15,9 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
+
+import structlog
 
 from depthd.config.declaration import Log
 from depthd.contract.events import MEANINGS, Event, most_a_minute
@@ -27,23 +29,60 @@ from depthd.supervisor.log_line import Entry, encode, entry_of, for_people
 __all__ = ["FILE_NAME", "Emit", "Logs", "configure"]
 
 FILE_NAME = "depthd.jsonl"
-_LEVELS = ("debug", "info", "warning", "error")
 _PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3}  # of syslog, see sd-daemon(3)
 _LINES_WAITING = 1000  # for the reader of standard error
 _PATIENCE = 1.0  # seconds that a reader of standard error gets at the end
 
 
 class Logs:
-    """The open sinks.
+    """The log: structlog's pipeline before our sinks.
 
     Args:
         level: the least severe one that is written.
+        sinks: where entries go.
+    """
+
+    def __init__(self, level: str, sinks: Sinks) -> None:
+        self._sinks = sinks
+        logger = structlog.wrap_logger(
+            sinks,
+            processors=[_complete],
+            wrapper_class=structlog.make_filtering_bound_logger(level),
+        ).bind()
+        self._write = {event: getattr(logger, MEANINGS[event].level) for event in Event}
+
+    def emit(self, event: Event, /, **fields: object) -> None:
+        """Write one event; safe from any thread, never raises for the state of a log.
+
+        Fields are text, numbers, booleans, None, paths, or lists of them.
+        """
+        self._write[event](event, **fields)
+
+    def reopen(self) -> None:
+        """Open the file anew at the next event (SIGHUP, after a rotation)."""
+        self._sinks.reopen()
+
+    def close(self) -> None:
+        """Say what is still to be said, and let standard error's reader have it if it reads."""
+        self._sinks.close()
+
+
+def _complete(_logger: object, _level: str, fields: Entry) -> Entry:
+    """The structlog processor that turns an event's fields into an entry."""
+    return entry_of(fields.pop("event"), **fields)
+
+
+class Sinks:
+    """The logger that structlog wraps: file and console, each event so often at most.
+
+    Args:
+        file: log/depthd.jsonl, if it is written.
+        console: standard error, if there is one.
         clock: seconds; runs on.
     """
 
     def __init__(
         self,
-        level: str,
         file: LogFile | None,
         console: Console | None,
         clock: Callable[[], float] = time.monotonic,
@@ -51,33 +90,26 @@ class Logs:
         self._file = file
         self._console = console
         self._clock = clock
-        self._levels = frozenset(_LEVELS[_LEVELS.index(level) :])
         self._flood = Flood(most_a_minute)
         self._alarm: threading.Timer | None = None  # rings when a count is due
         self._lock = threading.Lock()
 
-    def emit(self, event: Event, /, **fields: object) -> None:
-        """Write one event; safe from any thread, never raises for the state of a log.
-
-        Fields are text, numbers, booleans, None, paths, or lists of them.
-        """
-        if MEANINGS[event].level not in self._levels:
-            return
+    def write(self, /, **entry: Any) -> None:
         with self._lock:
             self._say_what_was_left_out(now := self._clock())
-            if self._flood.admits(event, now):
-                self._write(entry_of(event, **fields))
+            if self._flood.admits(entry["event"], now):
+                self._write(entry)
             elif self._alarm is None:
                 self._set_alarm(now)
 
+    debug = info = warning = error = write
+
     def reopen(self) -> None:
-        """Open the file anew at the next event (SIGHUP, after a rotation)."""
         with self._lock:
             if self._file is not None:
                 self._file.close()
 
     def close(self) -> None:
-        """Say what is still to be said, and let standard error's reader have it if it reads."""
         with self._lock:
             if self._alarm is not None:
                 self._alarm.cancel()
@@ -121,7 +153,7 @@ def configure(log: Log, folder: Path | None, *, stderr: int = 2) -> Logs:
         stderr: descriptor of standard error.
     """
     file = LogFile(folder / FILE_NAME) if log.file and folder is not None else None
-    return Logs(log.level, file, _open_console(log.format, stderr))
+    return Logs(log.level, Sinks(file, _open_console(log.format, stderr)))
 
 
 def _open_console(log_format: str, stderr: int) -> Console | None:

@@ -279,6 +279,8 @@ def _account(task: Task, error: Exception) -> Message:
             return Refused(job=task.id, code=error.code, detail=error.detail)
         case NoRoom():
             return Blocked(job=task.id, detail=str(error), needs=error.needs)
+        case PermissionError() if error.errno == errno.EPERM:  # the cage says so, no disk
+            return Broken(job=task.id, code=FaultCode.FORBIDDEN_ACCESS, detail=_trace(error))
         case OSError():
             return Blocked(job=task.id, detail=f"results cannot be written: {error}", needs=0)
         case MemoryError():
