@@ -12,6 +12,7 @@ from depthd.config import Config
 from depthd.contract.errors import DepthdError
 from depthd.intake.probe import probe
 from depthd.model.weights import find_weights
+from depthd.system.cage import offered
 
 _EVENT_DEADLINE = 2.0
 
@@ -21,6 +22,7 @@ def check(config: Config) -> Iterator[Finding]:
     yield from check_folders(config)
     yield _disk(config)
     yield _events(config)
+    yield _cage()
     yield _weights(config)
     yield from check_engine(config)
 
@@ -30,6 +32,12 @@ def _disk(config: Config) -> Finding:
     free, wanted = place.f_bavail * place.f_frsize, config.disk.min_free
     detail = f"{free / 1e9:.1f} GB free for results, disk.min_free is {wanted / 1e9:.1f} GB"
     return Finding("disk", "ok" if free >= wanted else "FAILED", detail)
+
+
+def _cage() -> Finding:
+    """Can the worker be shut in once it has loaded its model?"""
+    cage = offered()
+    return Finding("cage", "warning" if cage.lacking else "ok", f"the worker will be {cage}")
 
 
 def _events(config: Config) -> Finding:
