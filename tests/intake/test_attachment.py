@@ -14,7 +14,7 @@ from inbox_loop import DEADLINE, Loop, Start
 from inbox_users import nobody
 
 from depthd.contract.events import Event
-from depthd.intake import attachment
+from depthd.intake import attachment, watch
 from depthd.intake.mounts import shared_type, type_of
 from depthd.intake.notes import Notes
 from depthd.intake.rights import Refusal
@@ -384,3 +384,54 @@ def test_a_share_is_polled_without_a_probe(start: Start, monkeypatch: pytest.Mon
     (degraded,) = loop.fields_of(Event.WATCH_DEGRADED)
     assert "nfs4" in degraded["reason"]
     assert loop.intake._attachment.watcher is None
+
+
+# Many folders -----------------------------------------------------------------------------------
+
+
+def test_a_folder_of_many_folders_is_polled_and_the_others_are_watched(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "WATCHES_PER_TOP", 10)
+    loop = start(watch="native", settle="50ms", poll_interval="200ms", rescan_interval="1h")
+    for number in range(300):
+        (loop.inbox / "greedy" / f"{number}").mkdir(parents=True)
+    (loop.inbox / "cam").mkdir()
+    loop.until_drained()
+    for number in range(3):
+        drop(loop, f"cam/{number}.jpg")
+        loop.until_taken(*(f"cam/{taken}.jpg" for taken in range(number + 1)))
+    drop(loop, "greedy/250/late.jpg")
+    loop.until(lambda: "greedy/250/late.jpg" in loop.names)
+    (degraded,) = loop.fields_of(Event.WATCH_DEGRADED)  # said once
+    assert (degraded["mode"], degraded["folder"]) == ("partly polling", "greedy")
+
+
+def test_a_folder_that_becomes_small_again_is_watched_again(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "WATCHES_PER_TOP", 10)
+    loop = start(watch="native", poll_interval="100ms", rescan_interval="1h")
+    for number in range(30):
+        (loop.inbox / "greedy" / f"{number}").mkdir(parents=True)
+    loop.until_drained()
+    loop.until(lambda: loop.intake._rounds._polled)
+    for number in range(5, 30):
+        (loop.inbox / "greedy" / f"{number}").rmdir()
+    loop.until(lambda: not loop.intake._rounds._polled)
+    drop(loop, "greedy/4/a.jpg")
+    loop.until_taken("greedy/4/a.jpg")
+
+
+def test_a_huge_folder_does_not_hold_up_the_scan_of_another(start: Start) -> None:
+    loop = start(watch="polling", poll_interval="1h", settle="0s")
+    loop.until_drained()
+    for number in range(3000):
+        (loop.inbox / "huge" / f"{number}").mkdir(parents=True)
+    (loop.inbox / "cam").mkdir()
+    drop(loop, "cam/a.jpg")
+    rounds = loop.intake._rounds
+    rounds.want("huge")
+    rounds.want("cam")
+    loop.until(lambda: loop.intake.backlog)
+    assert any(scan.top == "huge" for scan in rounds._scans)  # it is still at it
