@@ -24,6 +24,7 @@ from pathlib import Path
 from inbox_loop import Loop
 from inbox_users import NOBODY
 
+Until = Callable[[int], bool]  # whether it is over, given how many were taken
 BATCH = 4  # photos taken a turn, as a worker does
 
 
@@ -33,6 +34,7 @@ class Figures:
 
     began: float
     first: float = 0.0  # seconds until the first photo was handed out
+    taken: int = 0
     longest: float = 0.0  # seconds of processor of the longest turn; other programs do not count
 
 
@@ -42,16 +44,16 @@ def turn(loop: Loop, figures: Figures) -> float:
     for candidate in loop.intake.take(BATCH):
         figures.first = figures.first or time.monotonic() - figures.began
         os.unlink(loop.inbox / candidate.name)
-        loop.taken.append(candidate)
+        figures.taken += 1
     figures.longest = max(figures.longest, time.thread_time() - began)
     return wish
 
 
-def run(loop: Loop, until: Callable[[], bool], figures: Figures) -> None:
-    while not until():
-        before = len(loop.taken)
+def run(loop: Loop, until: Until, figures: Figures) -> None:
+    while not until(figures.taken):
+        before = figures.taken
         wish = turn(loop, figures)
-        if len(loop.taken) == before:  # else there may be more
+        if figures.taken == before:  # else there may be more
             loop._sleep(wish)
 
 
@@ -63,20 +65,20 @@ def make(folder: Path, count: int) -> None:
     os.close(handle)
 
 
-def one(loop: Loop, count: int) -> Callable[[], bool]:
+def one(loop: Loop, count: int) -> Until:
     """So many photos in one folder; all are taken."""
     make(loop.inbox / "cam", count)
-    return lambda: len(loop.taken) == count
+    return lambda taken: taken == count
 
 
-def spread(loop: Loop, count: int) -> Callable[[], bool]:
+def spread(loop: Loop, count: int) -> Until:
     """The same in a thousand folders."""
     for number in range(1000):
         make(loop.inbox / f"cam{number % 20}" / f"day{number}", count // 1000)
-    return lambda: len(loop.taken) == count // 1000 * 1000
+    return lambda taken: taken == count // 1000 * 1000
 
 
-def folders(loop: Loop, count: int) -> Callable[[], bool]:
+def folders(loop: Loop, count: int) -> Until:
     """A fifth as many empty folders in one; then ten photos elsewhere, one after the other."""
     for number in range(count // 500):
         for inner in range(100):
@@ -85,7 +87,7 @@ def folders(loop: Loop, count: int) -> Callable[[], bool]:
     return others_while(loop, 10)
 
 
-def fixed(loop: Loop, count: int) -> Callable[[], bool]:
+def fixed(loop: Loop, count: int) -> Until:
     """A tenth as many photos in a folder that gives nothing away; ten photos elsewhere."""
     make(loop.inbox / "fixed", count // 10)
     (loop.inbox / "cam").mkdir()
@@ -97,7 +99,7 @@ def fixed(loop: Loop, count: int) -> Callable[[], bool]:
     return others_while(loop, 10)
 
 
-def names(loop: Loop, count: int) -> Callable[[], bool]:
+def names(loop: Loop, count: int) -> Until:
     """A ninth as many unreadable photos with paths of 2,000 bytes; ten photos elsewhere."""
     deep = loop.inbox.joinpath(*(["\N{PILE OF POO}" + "x" * 240] * 8))
     make(deep, 0)
@@ -113,7 +115,7 @@ def names(loop: Loop, count: int) -> Callable[[], bool]:
     return others_while(loop, 10)
 
 
-def held(loop: Loop, count: int) -> Callable[[], bool]:
+def held(loop: Loop, count: int) -> Until:
     """A hundredth as many photos in held folders, a thousand of them; a thousand elsewhere."""
     paths = [f"held/{number}" for number in range(1000)]
     for path in paths:
@@ -121,18 +123,18 @@ def held(loop: Loop, count: int) -> Callable[[], bool]:
     make(loop.inbox / "cam", 1000)
     take, holds = loop.intake.take, dict.fromkeys(paths)
     loop.intake.take = lambda count: take(count, holds.keys())
-    return lambda: len(loop.taken) == 1000
+    return lambda taken: taken == 1000
 
 
-def others_while(loop: Loop, photos: int) -> Callable[[], bool]:
+def others_while(loop: Loop, photos: int) -> Until:
     """Once all is scanned, drop a photo elsewhere, and the next one when it is taken."""
     dropped: list[float] = []
     waited: list[float] = []
 
-    def is_over() -> bool:
+    def is_over(taken: int) -> bool:
         if not loop.intake._rounds.finished:
             return False
-        if len(waited) < len(loop.taken):
+        if len(waited) < taken:
             waited.append(time.monotonic() - dropped[-1])
         if len(waited) == photos:
             print(f"         a photo elsewhere waits {max(waited):.2f} s at most, settle included")
@@ -150,6 +152,7 @@ SCENES = {scene.__name__: scene for scene in (one, spread, folders, fixed, names
 
 def measure(name: str, root: Path, photos: int) -> None:
     loop = Loop(root, settle="500ms")
+    loop.intake._entries.refusals._emit = lambda *_, **__: None  # the log is not measured
     until = SCENES[name](loop, photos)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     figures = Figures(time.monotonic())
@@ -163,7 +166,7 @@ def measure(name: str, root: Path, photos: int) -> None:
     took = time.monotonic() - figures.began
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory) / 1024
     print(
-        f"{name:8} first after {figures.first:6.2f} s, {len(loop.taken):8} taken in {took:7.1f} s, "
+        f"{name:8} first after {figures.first:6.2f} s, {figures.taken:8} taken in {took:7.1f} s, "
         f"{used:7.1f} s of processor, longest turn {figures.longest * 1000:6.1f} ms, "
         f"memory + {grown:5.1f} MB, {threading.active_count()} threads",
         flush=True,
