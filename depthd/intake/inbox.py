@@ -22,7 +22,7 @@ from depthd.intake.watch import Happening, Kind
 from depthd.supervisor.logs import Emit
 
 _SLICE = 0.002  # seconds for notes, for second looks and for scans, each
-_TRACKED = 100_000  # files remembered at a time; the others are found by later scans
+_TRACKED = 50_000  # files remembered at a time; the others are found by later scans
 
 
 class Intake:

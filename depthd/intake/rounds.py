@@ -17,7 +17,8 @@ from depthd.intake.rights import Folder
 from depthd.intake.scan import Found, Walk
 
 _MAX_FOLDERS = 1000  # folders below the inbox with scans of their own; beyond it all is scanned
-_MAX_INNER = 32  # sub-folders of one of these; beyond it the whole of it is scanned
+_MAX_INNER = 8  # sub-folders of one of these; beyond it the whole of it is scanned
+_MAX_PATH = 256  # letters of such a sub-folder's path, for the memory that it takes
 _AT_ONCE = 8  # scans that take turns; each holds a handle for every level that it is in
 _REST = 4  # times the time that a scan took, until the same is scanned again by itself
 
@@ -94,7 +95,7 @@ class Rounds:
         inner = self._wanted.setdefault(top, {})
         if top in inner:
             return
-        if folder == top or len(inner) >= _MAX_INNER:
+        if folder == top or len(inner) >= _MAX_INNER or len(folder) > _MAX_PATH:
             inner.clear()
             folder = top
         inner[folder] = None

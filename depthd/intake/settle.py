@@ -57,7 +57,7 @@ class Settling:
         limit: most files to remember; a long name counts as several.
     """
 
-    def __init__(self, settle: float, patience: float, limit: int = 100_000) -> None:
+    def __init__(self, settle: float, patience: float, limit: int = 50_000) -> None:
         self._settle = settle
         self._quiet = 0.0
         self._patience = max(patience, settle, SHORTEST_QUIET)
