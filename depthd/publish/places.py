@@ -61,7 +61,7 @@ class Place:
         """Whether one of the set's names is taken here."""
         with self.folder(name) as folder:
             return folder is not None and any(
-                _is_taken(name.base + suffix, folder) for suffix in suffixes
+                files.exists(name.base + suffix, folder) for suffix in suffixes
             )
 
     def path(self, name: SetName) -> str:
@@ -122,8 +122,24 @@ class Places:
         return (
             self.outbox.holds(form, MANIFEST_SUFFIX)
             or (self.done is not None and self.done.holds(form, ""))
-            or (self.failed is not None and _is_taken_by_failure(self.failed, form))
+            or self.is_taken_by_failure(form)
         )
+
+    def is_taken_by_failure(self, name: SetName) -> bool:
+        """Whether failed/ has a photo of exactly this name.
+
+        A reason without its photo is left of one that was put back into the inbox.
+        """
+        if self.failed is None:
+            return False
+        with self.failed.folder(name) as folder:
+            if folder is None:
+                return False
+            if files.exists(name.base, folder):
+                return True
+            return files.exists(name.error_note, folder) and not _has_reason_only(
+                self.failed, name, folder
+            )
 
     def forget_failure(self, name: SetName) -> None:
         """Remove the reason of an earlier failure of a photo that is done now."""
@@ -137,29 +153,10 @@ class Places:
                     files.unlink_if_exists(form.error_note, folder)
 
 
-def _is_taken_by_failure(failed: Place, name: SetName) -> bool:
-    """A reason without its photo is left of a photo that was put back into the inbox."""
-    with failed.folder(name) as folder:
-        if folder is None:
-            return False
-        if _is_taken(name.base, folder):
-            return True
-        return _is_taken(name.error_note, folder) and not _has_reason_only(failed, name, folder)
-
-
 def _has_reason_only(failed: Place, name: SetName, folder: int) -> bool:
     note = read_ours(name.error_note, folder, failed.owner()) or {}
     is_note = str(note.get("schema", "")).startswith("depthd.error/")
     return is_note and not files.exists(name.base, folder)
-
-
-def _is_taken(name: str, folder: int) -> bool:
-    try:
-        return files.exists(name, folder)
-    except OSError as error:
-        if error.errno in files.REFUSED_NAME:
-            return False
-        raise
 
 
 @lru_cache(maxsize=256)

@@ -18,7 +18,7 @@ from functools import partial
 
 from depthd.contract.formats import FORMATS, MANIFEST_SUFFIX, Format
 from depthd.contract.manifest import FileFacts
-from depthd.contract.names import SetName, set_names
+from depthd.contract.names import SetName, readable, set_names
 from depthd.publish.places import Places, forms, under_accepted_name
 from depthd.publish.reading import read_ours
 from depthd.system import files
@@ -106,7 +106,7 @@ class Publisher:
             job: whose results.
             outlets: the open files, filled.
             facts: what they should hold, in the order in which they get their names.
-            make_manifest: called with the set's name.
+            make_manifest: called with the set's name as the outbox takes it.
 
         Raises:
             NamesTaken: no name is left.
@@ -116,7 +116,7 @@ class Publisher:
         for name in set_names(job.name, job.stamp):
             if self._places.is_taken(name):
                 continue
-            link = partial(self._link_set, outlets, facts, make_manifest(name))
+            link = partial(self._link_set, outlets, facts, make_manifest)
             if under_accepted_name(name, link):
                 return name
         raise NamesTaken(job.name)
@@ -142,9 +142,14 @@ class Publisher:
         return name
 
     def _link_set(
-        self, outlets: Outlets, facts: Sequence[FileFacts], manifest: bytes, name: SetName
+        self,
+        outlets: Outlets,
+        facts: Sequence[FileFacts],
+        make_manifest: MakeManifest,
+        name: SetName,
     ) -> bool:
         """Give a whole set its final names; False, and nothing of it, where one is taken."""
+        manifest = make_manifest(name)
         with self._outbox.make_folder(name) as folder:
             group = os.fstat(folder).st_gid
             hidden = outlets.job + MANIFEST_SUFFIX
@@ -226,8 +231,9 @@ class Publisher:
     def _roll_back(self, job: Claimed, staging: int) -> None:
         """Undo the final names that an unpublished attempt has given.
 
-        Nothing gets one before the hidden manifest is written. That one lies in our own folder,
-        and still no name is taken from it, only which hash a suffix of ours had.
+        Nothing gets one before the hidden manifest is written, which says what they were to be.
+        That one lies in our own folder, and still it only chooses among names and suffixes that
+        we know ourselves.
         """
         owner = os.fstat(staging).st_uid
         manifest = read_ours(job.id + MANIFEST_SUFFIX, staging, owner)
@@ -240,9 +246,9 @@ class Publisher:
                     if folder is None:
                         continue
                     for suffix in _SUFFIXES:
-                        _unlink_ours(
-                            job.id + suffix, form.base + suffix, hashes.get(suffix), staging, folder
-                        )
+                        final = form.base + suffix
+                        sha256 = hashes.get(readable(final))
+                        _unlink_ours(job.id + suffix, final, sha256, staging, folder)
                     os.fsync(folder)
 
     def sweep(self) -> None:
@@ -276,11 +282,11 @@ class Publisher:
 
 
 def _hashes(manifest: Mapping[str, object]) -> dict[str, str]:
-    """By suffix, of the files that a manifest of ours lists."""
+    """By name, of the files that a manifest of ours lists."""
     listed = manifest.get("files")
     entries = listed if isinstance(listed, list) else []
     return {
-        str(entry.get("suffix")): str(entry.get("sha256"))
+        str(entry.get("name")): str(entry.get("sha256"))
         for entry in entries
         if isinstance(entry, dict)
     }
@@ -288,7 +294,7 @@ def _hashes(manifest: Mapping[str, object]) -> dict[str, str]:
 
 def _unlink_ours(hidden: str, final: str, sha256: str | None, staging: int, folder: int) -> None:
     """Remove a final name that an unpublished attempt of ours has linked or renamed."""
-    if not _is_file(final, folder):
+    if not files.is_regular(final, folder):
         return
     if files.exists(hidden, staging):
         ours = files.same_file(hidden, final, staging, folder)
@@ -296,15 +302,6 @@ def _unlink_ours(hidden: str, final: str, sha256: str | None, staging: int, fold
         ours = sha256 is not None and _digest(final, folder) == sha256
     if ours:
         os.unlink(final, dir_fd=folder)
-
-
-def _is_file(name: str, folder: int) -> bool:
-    try:
-        return files.is_regular(name, folder)
-    except OSError as error:
-        if error.errno in files.REFUSED_NAME:
-            return False
-        raise
 
 
 def _digest(name: str, folder: int) -> str:

@@ -6,6 +6,7 @@ none of ours; nothing it says is believed unless the file is our own. Knows file
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -14,6 +15,10 @@ from typing import Any
 from depthd.system import files
 
 _LARGEST = 1 << 20  # bytes; ours have a few thousand
+# Not there, a name that cannot be, or exchanged for something else between look and open.
+_NOT_OURS = frozenset(
+    {errno.ENOENT, errno.EACCES, errno.ENXIO, *files.REFUSED_NAME, *files.NOT_FOLLOWED}
+)
 
 
 def read_ours(name: str, folder: int, owner: int) -> dict[str, Any] | None:
@@ -29,14 +34,13 @@ def read_ours(name: str, folder: int, owner: int) -> dict[str, Any] | None:
     """
     try:
         about = os.stat(name, dir_fd=folder, follow_symlinks=False)
-    except FileNotFoundError:
-        return None
-    if not _is_plain(about, owner):
-        return None
-    try:
+        if not _is_plain(about, owner):
+            return None
         handle = files.open_regular(name, folder)
-    except FileNotFoundError:
-        return None
+    except OSError as error:
+        if error.errno in _NOT_OURS:
+            return None
+        raise
     with open(handle, "rb") as file:
         if not _is_plain(os.fstat(handle), owner):
             return None

@@ -13,7 +13,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from depthd.spool.jobs import ORIGINAL, RECORD, read_job
+from depthd.spool.jobs import RECORD, has_original, read_job
 from depthd.system import files
 
 
@@ -64,7 +64,7 @@ class Folders:
         path, is_hidden = self._work / entry, entry.startswith(".")
         if not stat.S_ISDIR(os.lstat(path).st_mode) or (is_hidden and not self._is_ours(entry)):
             return None
-        if not os.path.lexists(path / ORIGINAL):
+        if not has_original(path):
             if not is_hidden:
                 return entry
             self._spare.append(entry)

@@ -13,9 +13,10 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from depthd.contract.errors import FAULTS
@@ -23,11 +24,11 @@ from depthd.contract.formats import ERROR_SUFFIX
 from depthd.contract.names import SetName, printable, set_names, timestamp
 from depthd.publish.places import Place, Places, forms, under_accepted_name
 from depthd.publish.reading import read_ours
-from depthd.spool.jobs import ORIGINAL, Job, Verdict, original_path, read_job, write_record
+from depthd.spool.jobs import ORIGINAL, Job, Verdict, has_original, read_job, write_record
 from depthd.system import files
 
 # A folder that a photo's name asks for cannot exist: that is no fault of the disk.
-NO_PLACE = frozenset({errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
+NO_PLACE = frozenset({errno.ENOTDIR, errno.ELOOP})
 
 
 class Home:
@@ -50,10 +51,9 @@ class Home:
 
     def finish(self, job: Job, target: SetName) -> str:
         """Move the original of a published job to done/. Returns its name there."""
-        place = self._move(job, self._done, target)
-        with self._failing:
+        with self._failing, suppress(PermissionError):  # who owns that folder may keep the reason
             self._places.forget_failure(SetName.of(job.name))
-        return place
+        return self._move(job, self._done, target)
 
     def fail(self, job: Job, verdict: Verdict) -> str:
         """Move the original to failed/, NAME.error.json before it. Returns its name there.
@@ -64,44 +64,60 @@ class Home:
             job = replace(job, verdict=verdict)
             with files.directory(self._work / job.id) as folder:
                 write_record(job, folder)
+        reason = _reason(job, verdict)
         with self._failing:
-            if (place := self._where_it_went(job)) is not None:
-                return place
-            for name in set_names(job.name, job.stamp):
-                if not self._places.is_taken(name):
-                    break
-            else:
-                raise FileExistsError(errno.EEXIST, "every name is taken", job.name)
-            reason = _reason(job, verdict)
-            name = under_accepted_name(name, lambda form: self._write_reason(job, form, reason))
-            return self._move(job, self._failed, name)
+            begun = self._begun(job)
+            if not has_original(self._work / job.id):
+                return begun.path if begun else job.name
+            for name in chain([begun] if begun else [], set_names(job.name, job.stamp)):
+                if name != begun and self._places.is_taken(name):
+                    continue
+                with suppress(FileExistsError):
+                    return under_accepted_name(
+                        name, lambda form: self._fail_as(job, form, reason, begun)
+                    )
+        raise FileExistsError(errno.EEXIST, "every name is taken", job.name)
 
-    def _where_it_went(self, job: Job) -> str | None:
-        """The place of an original that an earlier try has moved; None while it is in work/."""
-        if os.path.lexists(original_path(self._work, job.id)):
-            return None
+    def _begun(self, job: Job) -> SetName | None:
+        """Where an earlier try has put the reason, perhaps the original as well."""
         for name in set_names(job.name, job.stamp):
             for form in forms(name):
-                with self._failed.folder(form) as folder:
-                    if folder is None:
-                        continue
-                    note = read_ours(form.error_note, folder, self._failed.owner())
-                    if note is not None and note.get("job") == job.id:
-                        os.fsync(folder)
-                        return form.path
-        return job.name
+                for home in dict.fromkeys((form, SetName((), form.base))):
+                    with self._failed.folder(home) as folder:
+                        if folder is None:
+                            continue
+                        note = read_ours(home.error_note, folder, self._failed.owner())
+                        if note is not None and note.get("job") == job.id:
+                            os.fsync(folder)
+                            return home
+        return None
 
-    def _write_reason(self, job: Job, wanted: SetName, reason: bytes) -> SetName:
-        hidden = job.id + ERROR_SUFFIX
+    def _fail_as(self, job: Job, wanted: SetName, reason: bytes, begun: SetName | None) -> str:
+        """Move the original under exactly one name; where that is taken nothing is changed."""
         with (
+            files.directory(self._work / job.id) as source,
             self._folder(self._failed, wanted) as (folder, name),
-            self._failed.private.open() as private,
         ):
-            group = os.fstat(folder).st_gid
+            if name != begun:
+                if self._places.is_taken_by_failure(name):
+                    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name.base)
+                self._write_reason(job, name, reason, folder)
+            try:
+                self._take(job, self._failed, [name], source, folder)
+            except FileExistsError:
+                files.unlink_if_exists(name.error_note, folder)
+                raise
+            os.fsync(folder)
+            return name.path
+
+    def _write_reason(self, job: Job, name: SetName, reason: bytes, folder: int) -> None:
+        """Put the reason where it belongs, in place of that of an earlier failure."""
+        hidden = job.id + ERROR_SUFFIX
+        group = os.fstat(folder).st_gid
+        with self._failed.private.open() as private:
             files.write_durably(hidden, [reason], private, mode=self._mode, group=group)
-            files.unlink_if_exists(name.error_note, folder)  # of an earlier failure
+            files.unlink_if_exists(name.error_note, folder)
             files.rename_noreplace(hidden, name.error_note, private, folder)
-        return name
 
     def _move(self, job: Job, place: Place, target: SetName) -> str:
         return under_accepted_name(target, lambda form: self._move_as(job, place, form))
@@ -112,17 +128,25 @@ class Home:
             self._folder(place, target) as (folder, name),
         ):
             if files.exists(ORIGINAL, source):  # else an earlier try has moved it
-                name = self._take(job, place, name, source, folder)  # noqa: PLW2901
+                names = list(set_names(name.path, job.stamp))
+                name = self._take(job, place, names, source, folder)  # noqa: PLW2901
             os.fsync(folder)
             return name.path
 
-    def _take(self, job: Job, place: Place, name: SetName, source: int, folder: int) -> SetName:
+    def _take(
+        self, job: Job, place: Place, names: Sequence[SetName], source: int, folder: int
+    ) -> SetName:
+        """Move the original under the first of some names that is free.
+
+        Raises:
+            FileExistsError: all are taken.
+        """
         try:
-            return self._rename(job, place, name, source, folder)
+            return self._rename(job, place, names, source, folder)
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
-        return self._copy(job, place, name, source, folder)
+        return self._copy(job, place, names, source, folder)
 
     @contextmanager
     def _folder(self, place: Place, name: SetName) -> Iterator[tuple[int, SetName]]:
@@ -140,62 +164,68 @@ class Home:
                 handle = stack.enter_context(files.directory(place.root))
             yield handle, name
 
-    def _rename(self, job: Job, place: Place, name: SetName, source: int, folder: int) -> SetName:
-        for other in _names(job, name):
+    def _rename(
+        self, job: Job, place: Place, names: Sequence[SetName], source: int, folder: int
+    ) -> SetName:
+        for name in names:
             try:
-                files.rename_atomically(ORIGINAL, other.base, source, folder)
+                files.rename_atomically(ORIGINAL, name.base, source, folder)
             except FileExistsError:
                 continue
             except files.NotAtomic:
-                return self._link(job, place, name, source, folder)
-            return other
-        raise FileExistsError(errno.EEXIST, "every name is taken", name.base)
+                return self._link(job, place, names, source, folder)
+            return name
+        raise FileExistsError(errno.EEXIST, "every name is taken", job.name)
 
-    def _link(self, job: Job, place: Place, name: SetName, source: int, folder: int) -> SetName:
+    def _link(
+        self, job: Job, place: Place, names: Sequence[SetName], source: int, folder: int
+    ) -> SetName:
         """Two steps: no rename without replacing here (NFS)."""
         meant = self._meant(job)
-        for other in _names(job, name):
-            if meant == _home(place, other) and files.same_file(
-                ORIGINAL, other.base, source, folder
-            ):
+        for name in names:
+            if meant == _home(place, name) and files.same_file(ORIGINAL, name.base, source, folder):
                 break  # cut short between the two
-            if files.exists(other.base, folder):
+            if files.exists(name.base, folder):
                 continue
-            self._mean(job, place, other, source)
+            self._mean(job, place, name, source)
             try:
-                files.rename_in_steps(ORIGINAL, other.base, source, folder)
+                files.rename_in_steps(ORIGINAL, name.base, source, folder)
             except FileExistsError:
                 continue
-            return other
+            return name
         else:
-            raise FileExistsError(errno.EEXIST, "every name is taken", name.base)
+            raise FileExistsError(errno.EEXIST, "every name is taken", job.name)
         os.fsync(folder)
         os.unlink(ORIGINAL, dir_fd=source)
-        return other
+        return name
 
-    def _copy(self, job: Job, place: Place, name: SetName, source: int, folder: int) -> SetName:
+    def _copy(
+        self, job: Job, place: Place, names: Sequence[SetName], source: int, folder: int
+    ) -> SetName:
         """Copy, sync, give the final name, sync, and only then remove the original."""
         meant = self._meant(job)
         hidden = f"{job.id}.{ORIGINAL}"
         with place.private.open() as private:
-            for other in _names(job, name):
-                if meant == _home(place, other) and _is_copy(other.base, source, folder):
+            for name in names:
+                if meant == _home(place, name) and _is_copy(
+                    hidden, name.base, source, private, folder
+                ):
                     break
-                if files.exists(other.base, folder):
+                if files.exists(name.base, folder):
                     continue
                 files.copy_durably(ORIGINAL, hidden, source, private)
-                self._mean(job, place, other, source)
+                self._mean(job, place, name, source)
                 try:
-                    files.link_noreplace(hidden, other.base, private, folder)
+                    files.link_noreplace(hidden, name.base, private, folder)
                 except FileExistsError:
                     continue
                 break
             else:
-                raise FileExistsError(errno.EEXIST, "every name is taken", name.base)
+                raise FileExistsError(errno.EEXIST, "every name is taken", job.name)
             os.fsync(folder)
             os.unlink(ORIGINAL, dir_fd=source)
             files.unlink_if_exists(hidden, private)
-        return other
+        return name
 
     def _meant(self, job: Job) -> str:
         """What an earlier try has written down; never what lies where others can write."""
@@ -209,7 +239,7 @@ class Home:
 
 def rename_to_first_free(source: str, name: SetName, job: Job, source_dir: int, target: int) -> str:
     """Rename to a name, or where that is taken to the next one that the set may have."""
-    for other in _names(job, name):
+    for other in set_names(name.path, job.stamp):
         try:
             files.rename_noreplace(source, other.base, source_dir, target)
         except FileExistsError:
@@ -218,16 +248,17 @@ def rename_to_first_free(source: str, name: SetName, job: Job, source_dir: int, 
     raise FileExistsError(errno.EEXIST, "every name is taken", name.base)
 
 
-def _names(job: Job, name: SetName) -> Iterator[SetName]:
-    return set_names(name.path, job.stamp)
-
-
 def _home(place: Place, name: SetName) -> str:
     return f"{place.root}/{name.path}"
 
 
-def _is_copy(name: str, source: int, folder: int) -> bool:
-    """Whether a file holds what the original does."""
+def _is_copy(hidden: str, name: str, source: int, private: int, folder: int) -> bool:
+    """Whether a file is our copy: the hidden one's other name, or where that is gone its content.
+
+    Without hard links the hidden name becomes the final one.
+    """
+    if files.exists(hidden, private):
+        return files.same_file(hidden, name, private, folder)
     if not files.is_regular(name, folder):
         return False
     with (

@@ -78,6 +78,19 @@ def original_path(work: Path, job_id: str) -> Path:
     return work / job_id / ORIGINAL
 
 
+def has_original(folder: Path) -> bool:
+    """Whether a job's folder holds a photo.
+
+    Raises:
+        OSError: nobody can tell now.
+    """
+    try:
+        os.lstat(folder / ORIGINAL)
+    except FileNotFoundError:
+        return False
+    return True
+
+
 def write_first_record(job: Job, folder: int) -> None:
     """Write the record of a new claim into its open folder and force it to the disk.
 

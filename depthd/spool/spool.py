@@ -27,6 +27,7 @@ from depthd.spool.jobs import (
     ORIGINAL,
     Job,
     Verdict,
+    has_original,
     original_path,
     read_job,
     write_first_record,
@@ -185,7 +186,7 @@ class Spool:
         while self._abandoned:
             job_id = self._abandoned[-1]
             # A photo that could not be put back either is taken up by the next start.
-            if not os.path.lexists(original_path(self._work, job_id)):
+            if not has_original(self._work / job_id):
                 with suppress(FileNotFoundError):  # it did not come to a folder
                     self._folders.remove(job_id)
             self._abandoned.pop()
@@ -246,7 +247,7 @@ class Spool:
                     os.unlink(self._work / entry)
                 continue
             path = self._work / name
-            if not os.path.lexists(path / ORIGINAL):
+            if not has_original(path):
                 self._folders.remove(name)
                 continue
             job = read_job(path)

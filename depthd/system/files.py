@@ -12,7 +12,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -20,6 +20,8 @@ _RENAME_NOREPLACE = 1
 _SYNC_FILE_RANGE_WRITE = 2
 _NO_FLAG_SUPPORT = frozenset({errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP})
 _NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
+# A group that is not ours, or (EINVAL) has no number here; a file system without rights.
+_NO_RIGHTS = frozenset({errno.EPERM, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS})
 REFUSED_NAME = frozenset({errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG})
 NOT_FOLLOWED = frozenset({errno.ELOOP, errno.ENOTDIR, errno.EMLINK})
 # The photo, or a folder above it, is not there any more.
@@ -104,15 +106,26 @@ def _enter(parent: int, name: str, create_mode: int | None) -> int:
 
 
 def set_rights(handle: int, mode: int, group: int) -> None:
-    """Give an open file or folder a group and then its rights; a group we are not in is kept."""
+    """Give an open file or folder a group and then its rights; a group we are not in is kept.
+
+    Where a file system has no rights (FAT and its like), the file keeps those that all have there.
+    """
     about = os.fstat(handle)
-    if about.st_gid != group:
-        try:
-            os.fchown(handle, -1, group)
-        except PermissionError:
-            mode &= ~0o070  # the wrong group gets no rights
+    if about.st_gid != group and not _is_done(lambda: os.fchown(handle, -1, group)):
+        mode &= ~0o070  # the wrong group gets no rights
     if about.st_mode & 0o777 != mode:  # else left alone: chmod would drop an inherited setgid bit
-        os.fchmod(handle, mode)
+        _is_done(lambda: os.fchmod(handle, mode))
+
+
+def _is_done(change: Callable[[], None]) -> bool:
+    """Change rights; False where they cannot be changed for a file of our own."""
+    try:
+        change()
+    except OSError as error:
+        if error.errno not in _NO_RIGHTS:
+            raise
+        return False
+    return True
 
 
 def folder_mode(root: Path) -> int:
@@ -121,12 +134,31 @@ def folder_mode(root: Path) -> int:
 
 
 def exists(name: str, dir_fd: int) -> bool:
-    """Whether a name is taken, by whatever kind of entry."""
+    """Whether a name is taken, by whatever kind of entry; False for one that cannot be."""
+    return _look(name, dir_fd) is not None
+
+
+def is_regular(name: str, dir_fd: int) -> bool:
+    """Whether a name is that of an ordinary file."""
+    about = _look(name, dir_fd)
+    return about is not None and stat.S_ISREG(about.st_mode)
+
+
+def same_file(one: str, other: str, one_dir: int, other_dir: int) -> bool:
+    """Whether two names lead to one file; False where one of them is missing."""
+    first, second = _look(one, one_dir), _look(other, other_dir)
+    return first is not None and second is not None and os.path.samestat(first, second)
+
+
+def _look(name: str, dir_fd: int) -> os.stat_result | None:
     try:
-        os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
+        return os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
     except FileNotFoundError:
-        return False
-    return True
+        return None
+    except OSError as error:
+        if error.errno in REFUSED_NAME:
+            return None
+        raise
 
 
 class NotAtomic(Exception):
@@ -180,15 +212,6 @@ def rename_in_steps(source: str, target: str, source_dir: int, target_dir: int) 
     os.unlink(source, dir_fd=source_dir)
 
 
-def is_regular(name: str, dir_fd: int) -> bool:
-    """Whether a name is that of an ordinary file."""
-    try:
-        about = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    return stat.S_ISREG(about.st_mode)
-
-
 def rename_noreplace(source: str, target: str, source_dir: int, target_dir: int) -> None:
     """Rename a file of our own without replacing anything, in the strongest way there is.
 
@@ -239,17 +262,6 @@ def link_noreplace(source: str, target: str, source_dir: int, target_dir: int) -
         if error.errno not in _NO_HARD_LINKS:
             raise
         rename_noreplace(source, target, source_dir, target_dir)
-
-
-def same_file(one: str, other: str, one_dir: int, other_dir: int) -> bool:
-    """Whether two names lead to one file; False where one of them is missing."""
-    try:
-        return os.path.samestat(
-            os.stat(one, dir_fd=one_dir, follow_symlinks=False),
-            os.stat(other, dir_fd=other_dir, follow_symlinks=False),
-        )
-    except FileNotFoundError:
-        return False
 
 
 def unlink_if_exists(name: str, dir_fd: int) -> None:
@@ -397,6 +409,6 @@ def copy_durably(source: str, target: str, source_dir: int, target_dir: int) -> 
         with open(writer, "wb") as copy:
             shutil.copyfileobj(original, copy, 1 << 20)
             copy.flush()
-            os.fchmod(writer, stat.S_IMODE(about.st_mode) & 0o777)
-            os.utime(writer, ns=(about.st_atime_ns, about.st_mtime_ns))
+            set_rights(writer, stat.S_IMODE(about.st_mode) & 0o777, os.fstat(writer).st_gid)
+            _is_done(lambda: os.utime(writer, ns=(about.st_atime_ns, about.st_mtime_ns)))
             os.fsync(writer)

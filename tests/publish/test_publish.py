@@ -6,67 +6,46 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from spool import parts
+from spool.parts import RESULTS, fill, hidden, manifest_maker, visible
 
-from depthd.publish.publisher import NamesTaken, PublishedFile, Publisher
+from depthd.contract.formats import Format
+from depthd.publish.places import Places
+from depthd.publish.publisher import Claimed, NamesTaken, Publisher
 from depthd.system import files
 
 STAMP = "20261123T064500.123Z"
 INSTANCE = "0123abcd"
 JOB = f"{STAMP}-{INSTANCE}"
-
-
-@dataclass(frozen=True)
-class Text:
-    format: str
-    suffix: str
-    parts: tuple[bytes, ...]
-
-
-HEATMAP = Text("heatmap", ".heatmap.png", (b"pic", b"ture"))
-ARRAY = Text("npy", ".depth.npy", (b"numbers",))
-
-
-def manifest(listed: Sequence[PublishedFile], job: str = JOB) -> bytes:
-    entries = [{"suffix": f.suffix, "name": f.name, "sha256": f.sha256} for f in listed]
-    return json.dumps({"job": job, "files": entries}).encode()
+NAME = "cam/a.jpg"
 
 
 @pytest.fixture
-def folders(tmp_path: Path) -> tuple[Path, Path, Path]:
-    made = tmp_path / "outbox", tmp_path / "done", tmp_path / "failed"
-    for folder in made:
-        folder.mkdir()
-    return made
+def root(tmp_path: Path) -> Path:
+    for name in ("outbox", "done", "failed"):
+        (tmp_path / name).mkdir()
+    return tmp_path
 
 
 @pytest.fixture
-def publisher(folders: tuple[Path, Path, Path]) -> Publisher:
-    outbox, *others = folders
-    return Publisher(outbox, others, 0o640, INSTANCE)
+def places(root: Path) -> Places:
+    return Places(root / "outbox", root / "done", root / "failed")
 
 
-def publish(publisher: Publisher, name: str = "cam/a.jpg", job: str = JOB) -> str:
-    return publisher.publish(
-        job, name, STAMP, [HEATMAP, ARRAY], lambda listed: manifest(listed, job)
-    )
+@pytest.fixture
+def publisher(places: Places) -> Publisher:
+    return Publisher(places, 0o640, INSTANCE)
 
 
-def visible(outbox: Path) -> set[str]:
-    return {
-        str(path.relative_to(outbox))
-        for path in outbox.rglob("*")
-        if path.is_file() and ".depthd" not in path.parts
-    }
+def claimed(name: str = NAME, job: str = JOB) -> Claimed:
+    return Claimed(job, name, STAMP)
 
 
-def hidden(outbox: Path) -> list[str]:
-    staging = outbox / ".depthd"
-    return sorted(os.listdir(staging)) if staging.exists() else []
+def publish(publisher: Publisher, name: str = NAME, job: str = JOB) -> str:
+    return parts.publish(publisher, claimed(name, job)).path
 
 
 def test_only_large_results_leave_the_systems_memory(
@@ -74,33 +53,32 @@ def test_only_large_results_leave_the_systems_memory(
 ) -> None:
     advised = []
     monkeypatch.setattr(os, "posix_fadvise", lambda handle, *_: advised.append(os.fstat(handle)))
-    large = Text("npy", ".depth.npy", (b"header", bytes(8 << 20)))
-    publisher.publish(JOB, "a.jpg", STAMP, [HEATMAP, large], manifest)
-    assert [about.st_size for about in advised] == [(8 << 20) + 6]
+    large = bytes((8 << 20) + 6)
+    parts.publish(publisher, claimed(), {Format.HEATMAP: b"picture", Format.NPY: large})
+    assert [about.st_size for about in advised] == [len(large)]
 
 
-def test_a_set_appears_whole_with_its_manifest(
-    publisher: Publisher, folders: tuple[Path, Path, Path]
-) -> None:
-    outbox = folders[0]
+def test_a_set_appears_whole_with_its_manifest(publisher: Publisher, root: Path) -> None:
     assert publish(publisher) == "cam/a.jpg"
-    assert visible(outbox) == {
+    assert visible(root / "outbox") == {
         "cam/a.jpg.heatmap.png",
         "cam/a.jpg.depth.npy",
         "cam/a.jpg.json",
     }
-    listed = json.loads((outbox / "cam/a.jpg.json").read_bytes())["files"]
+    listed = json.loads((root / "outbox/cam/a.jpg.json").read_bytes())["files"]
     for entry in listed:
-        content = (outbox / "cam" / entry["name"]).read_bytes()
+        content = (root / "outbox/cam" / entry["name"]).read_bytes()
         assert hashlib.sha256(content).hexdigest() == entry["sha256"]
-    assert hidden(outbox) == []
-    assert publisher.find(JOB, "cam/a.jpg", STAMP) == "cam/a.jpg"
+    assert hidden(root / "outbox") == []
+    found = publisher.find(claimed())
+    assert found is not None
+    assert found.path == "cam/a.jpg"
 
 
 def test_results_get_the_configured_rights_and_the_folders_group(
-    publisher: Publisher, folders: tuple[Path, Path, Path]
+    publisher: Publisher, root: Path
 ) -> None:
-    outbox = folders[0]
+    outbox = root / "outbox"
     if os.geteuid() != 0:
         pytest.skip("giving a folder another group needs root")
     os.chown(outbox, -1, 4711)
@@ -109,8 +87,10 @@ def test_results_get_the_configured_rights_and_the_folders_group(
         assert path.stat().st_gid == 4711
         assert stat.S_IMODE(path.stat().st_mode) == 0o640
     assert stat.S_IMODE((outbox / "cam").stat().st_mode) == stat.S_IMODE(outbox.stat().st_mode)
+    assert stat.S_IMODE((outbox / ".depthd").stat().st_mode) == 0o700
 
 
+@pytest.mark.parametrize("kind", ["file", "folder", "symlink", "fifo"])
 @pytest.mark.parametrize(
     "taken",
     [
@@ -123,38 +103,42 @@ def test_results_get_the_configured_rights_and_the_folders_group(
     ],
 )
 def test_a_taken_name_gives_the_whole_set_another(
-    publisher: Publisher, folders: tuple[Path, Path, Path], tmp_path: Path, taken: str
+    publisher: Publisher, root: Path, taken: str, kind: str
 ) -> None:
-    path = tmp_path / taken
+    path = root / taken
     path.parent.mkdir(parents=True)
-    path.write_bytes(b"somebody else's")
+    take = {
+        "file": lambda: path.write_bytes(b"somebody else's"),
+        "folder": path.mkdir,
+        "symlink": lambda: path.symlink_to("nowhere"),
+        "fifo": lambda: os.mkfifo(path),
+    }
+    take[kind]()
+    before = os.lstat(path)
     assert publish(publisher) == f"cam/a~{STAMP}.jpg"
-    assert path.read_bytes() == b"somebody else's"
-    mine = {name for name in visible(folders[0]) if STAMP in name}
+    assert os.lstat(path).st_ino == before.st_ino
+    mine = {name for name in visible(root / "outbox") if STAMP in name}
     assert mine == {
         f"cam/a~{STAMP}.jpg{suffix}" for suffix in (".json", ".heatmap.png", ".depth.npy")
     }
-    assert visible(folders[0]) - mine <= {"cam/a.jpg" + path.name.removeprefix("a.jpg")}
+    assert visible(root / "outbox") - mine <= {"cam/a.jpg" + path.name.removeprefix("a.jpg")}
 
 
-def test_no_name_left_is_said_and_leaves_nothing(
-    publisher: Publisher, folders: tuple[Path, Path, Path]
-) -> None:
+def test_no_name_left_is_said_and_leaves_nothing(publisher: Publisher, root: Path) -> None:
     for number in range(10):
         publish(publisher, job=f"{JOB}-{number}")
-    before = visible(folders[0])
+    before = visible(root / "outbox")
     with pytest.raises(NamesTaken):
         publish(publisher)
-    assert visible(folders[0]) == before
-    assert hidden(folders[0]) == []
+    assert visible(root / "outbox") == before
+    publisher.discard(JOB)
+    assert hidden(root / "outbox") == []
 
 
-def test_a_symlinked_folder_is_not_followed(
-    publisher: Publisher, folders: tuple[Path, Path, Path], tmp_path: Path
-) -> None:
-    elsewhere = tmp_path / "elsewhere"
+def test_a_symlinked_folder_is_not_followed(publisher: Publisher, root: Path) -> None:
+    elsewhere = root / "elsewhere"
     elsewhere.mkdir()
-    (folders[0] / "cam").symlink_to(elsewhere)
+    (root / "outbox/cam").symlink_to(elsewhere)
     with pytest.raises(OSError, match=r"Not a directory|symbolic"):
         publish(publisher)
     assert list(elsewhere.iterdir()) == []
@@ -168,12 +152,13 @@ class Cut(BaseException):
 @pytest.mark.parametrize("step", range(1, 4))
 def test_a_run_cut_between_any_two_links_is_undone(
     publisher: Publisher,
-    folders: tuple[Path, Path, Path],
+    places: Places,
+    root: Path,
     monkeypatch: pytest.MonkeyPatch,
     step: int,
     links_work: bool,
 ) -> None:
-    outbox = folders[0]
+    outbox = root / "outbox"
     publish(publisher, job="earlier-" + INSTANCE)  # same name and content: must survive
     before = visible(outbox)
     link = files.link_noreplace if links_work else files.rename_noreplace
@@ -192,21 +177,81 @@ def test_a_run_cut_between_any_two_links_is_undone(
         with pytest.raises(Cut):
             publish(publisher)
     assert len(visible(outbox)) == len(before) + step - 1
-    assert publisher.settle(JOB, "cam/a.jpg", STAMP) is None
+    publisher = Publisher(places, 0o640, INSTANCE)  # another process
+    assert publisher.settle(claimed()) is None
     assert visible(outbox) == before
     assert hidden(outbox) == []
     assert publish(publisher) == f"cam/a~{STAMP}.jpg"
 
 
-def test_a_sweep_leaves_other_spools_alone(
-    publisher: Publisher, folders: tuple[Path, Path, Path]
+@pytest.mark.parametrize("links_work", [True, False])
+@pytest.mark.parametrize("is_undone", [True, False])
+@pytest.mark.parametrize("step", range(1, 4))
+def test_a_try_that_failed_between_any_two_links_is_made_good(
+    publisher: Publisher,
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    step: int,
+    links_work: bool,
+    is_undone: bool,
 ) -> None:
+    """Also where the disk is so ill that not even the links can be taken back."""
+    job, outlets = claimed(), publisher.open(JOB, list(RESULTS))
+    listed = fill(outlets)
+    make = manifest_maker(job, listed)
+    link = files.link_noreplace if links_work else files.rename_noreplace
+    calls = 0
+
+    def fail(*names: object) -> None:
+        nonlocal calls
+        calls += 1
+        if calls < step:
+            link(*names)  # type: ignore[arg-type]
+            return
+        if not is_undone:
+            patch.setattr(os, "unlink", stuck)
+            patch.setattr(files, "rename_noreplace", stuck)
+        raise OSError(5, "Input/output error")
+
+    def stuck(*_: object, **__: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "link_noreplace", fail)
+        with pytest.raises(OSError, match="Input/output"):
+            publisher.publish(job, outlets, listed, make)
+    must_be_made_anew = not is_undone and not links_work and step > 1
+    if must_be_made_anew:  # the hidden names became the final ones, and are gone with these
+        with pytest.raises(FileNotFoundError):
+            publisher.publish_again(job, outlets, listed, make)
+        assert visible(root / "outbox") == set()
+        outlets = publisher.open(JOB, list(RESULTS))
+        fill(outlets)
+    assert publisher.publish_again(job, outlets, listed, make).path == "cam/a.jpg"
+    outlets.close()
+    assert visible(root / "outbox") == {
+        f"cam/a.jpg{suffix}" for suffix in (".json", ".heatmap.png", ".depth.npy")
+    }
+    assert hidden(root / "outbox") == []
+
+
+def test_publishing_again_after_all_was_out_finds_it(publisher: Publisher, root: Path) -> None:
+    job, outlets = claimed(), publisher.open(JOB, list(RESULTS))
+    listed = fill(outlets)
+    make = manifest_maker(job, listed)
+    first = publisher.publish(job, outlets, listed, make)
+    assert publisher.publish_again(job, outlets, listed, make) == first
+    outlets.close()
+    assert len(visible(root / "outbox")) == 3
+
+
+def test_a_sweep_leaves_other_spools_alone(publisher: Publisher, root: Path) -> None:
     publish(publisher)
-    staging = folders[0] / ".depthd"
+    staging = root / "outbox/.depthd"
     (staging / f"{JOB}.depth.npy").touch()
     (staging / f"{STAMP}-ffffffff.depth.npy").touch()
     publisher.sweep()
-    assert hidden(folders[0]) == [f"{STAMP}-ffffffff.depth.npy"]
+    assert hidden(root / "outbox") == [f"{STAMP}-ffffffff.depth.npy"]
 
 
 def test_rename_without_flag_and_links_never_replaces(

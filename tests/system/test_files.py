@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import subprocess
@@ -66,7 +67,7 @@ def test_two_mounts_of_one_file_system_are_told_apart(tmp_path: Path) -> None:
     if subprocess.run([*enter, "true"], capture_output=True, check=False).returncode:
         pytest.skip("this machine lets nobody make a mount namespace")
     program = (
-        "import pathlib, sys; from depthd import files;"
+        "import pathlib, sys; from depthd.system import files;"
         "sys.exit(3 if files.can_rename(*map(pathlib.Path, sys.argv[1:])) else 0)"
     )
     ask = [sys.executable, "-c", program, str(inbox), str(work)]
@@ -77,18 +78,55 @@ def test_two_mounts_of_one_file_system_are_told_apart(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("has_flag", [True, False])
-def test_a_rename_that_was_cut_short_between_its_two_names_is_finished(
+def test_a_second_name_of_the_same_file_is_as_taken_as_any_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, has_flag: bool
 ) -> None:
+    """Anybody can make one with `ln`: what is ours is known by what was written down."""
     if not has_flag:
         monkeypatch.setattr(files, "_renameat2", None)
     (tmp_path / "source").write_bytes(b"photo")
     os.link(tmp_path / "source", tmp_path / "target")
-    with files.directory(tmp_path) as folder:
-        files.rename_noreplace("source", "target", folder, folder)
-    assert os.listdir(tmp_path) == ["target"]
-    (tmp_path / "source").write_bytes(b"another")
     with files.directory(tmp_path) as folder, pytest.raises(FileExistsError):
         files.rename_noreplace("source", "target", folder, folder)
-    assert (tmp_path / "target").read_bytes() == b"photo"
-    assert (tmp_path / "source").read_bytes() == b"another"
+    assert sorted(os.listdir(tmp_path)) == ["source", "target"]
+
+
+@pytest.mark.parametrize("code", [errno.EPERM, errno.EINVAL])
+def test_a_group_that_we_are_not_in_gets_no_rights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """EINVAL: the group has no number in this user namespace (PrivateUsers=yes)."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fchown", refuse)
+    with files.directory(tmp_path) as folder:
+        files.write_durably("a", [b"x"], folder, mode=0o664, group=OTHER_GROUP)
+    assert rights(tmp_path / "a") == 0o604
+
+
+def test_a_group_without_a_number_in_this_namespace_is_no_fault(tmp_path: Path) -> None:
+    """The same, for real."""
+    if os.geteuid() != 0:
+        pytest.skip("giving a folder another group needs root")
+    os.chown(tmp_path, -1, OTHER_GROUP)
+    enter = ["unshare", "--user", "--map-root-user", "--"]
+    if subprocess.run([*enter, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this machine lets nobody make a user namespace")
+    program = (
+        "import os, pathlib, sys; from depthd.system import files\n"
+        "with files.directory(pathlib.Path(sys.argv[1])) as folder:\n"
+        "    files.write_durably('a', [b'x'], folder, mode=0o640,\n"
+        "                        group=os.fstat(folder).st_gid)\n"
+    )
+    subprocess.run([*enter, sys.executable, "-c", program, str(tmp_path)], check=True)
+    assert rights(tmp_path / "a") & 0o070 == 0
+
+
+@pytest.mark.parametrize("name", ["a" * 256, "a" * 5000])
+def test_a_name_that_cannot_be_is_not_taken(tmp_path: Path, name: str) -> None:
+    with files.directory(tmp_path) as folder:
+        assert not files.exists(name, folder)
+        assert not files.is_regular(name, folder)
+        assert not files.same_file(name, name, folder, folder)
