@@ -141,11 +141,12 @@ class Home:
         Raises:
             FileExistsError: all are taken.
         """
-        try:
-            return self._rename(job, place, names, source, folder)
-        except OSError as error:
-            if error.errno != errno.EXDEV:
-                raise
+        if os.fstat(source).st_dev == os.fstat(folder).st_dev:
+            try:
+                return self._rename(job, place, names, source, folder)
+            except OSError as error:
+                if error.errno != errno.EXDEV:  # two mounts of one disk
+                    raise
         return self._copy(job, place, names, source, folder)
 
     @contextmanager

@@ -58,8 +58,16 @@ def _crash(world: World) -> Callable[[], object]:
     return lambda: world.crash(job)
 
 
-@pytest.mark.parametrize("step", [_claim, _publish, _finish, _fail, _crash])
-@pytest.mark.parametrize("before", [None, _fail_it, _publish_it])
+@pytest.mark.parametrize(
+    ("before", "step"),
+    [
+        *((None, step) for step in (_claim, _publish, _finish, _fail, _crash)),
+        (_publish_it, _publish),
+        (_publish_it, _fail),
+        (_fail_it, _finish),
+        (_fail_it, _fail),
+    ],
+)
 @pytest.mark.parametrize("layout", LAYOUTS, ids=str)
 def test_a_cut_before_any_operation_loses_nothing(
     layout: Layout,

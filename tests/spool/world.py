@@ -73,9 +73,11 @@ class World:
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
-        self.root = Path(tempfile.mkdtemp(prefix="depthd-test-"))
-        elsewhere = _SHARED_MEMORY if layout.elsewhere else None
-        homes = Path(tempfile.mkdtemp(prefix="depthd-test-", dir=elsewhere))
+        memory = _SHARED_MEMORY if has_other_disk() else None  # quicker than a disk
+        self.root = Path(tempfile.mkdtemp(prefix="depthd-test-", dir=memory))
+        homes = Path(
+            tempfile.mkdtemp(prefix="depthd-test-", dir=None if layout.elsewhere else memory)
+        )
         self.done, self.failed = homes / "done", homes / "failed"
         paths = {"done": self.done, "failed": self.failed}
         self.config = Config.model_validate({"root": self.root, "paths": paths})
