@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -27,6 +27,8 @@ ORIGINAL = "original"
 RECORD = "job.json"
 SCHEMA = "depthd.job/2"
 _LARGEST_RECORD = 1 << 20  # bytes
+
+PolicyOf = Callable[[str], FolderPolicy]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +58,12 @@ class Job:
     policy: FolderPolicy = field(default_factory=FolderPolicy)  # of its folder, at the claim
 
 
-def read_job(folder: Path) -> Job | None:
-    """The record of a job, or None where it is missing or damaged.
+def read_job(folder: Path, default: PolicyOf = lambda _: FolderPolicy()) -> Job | None:
+    """The record of a job, or None where it is missing, or its name cannot be made out.
+
+    Args:
+        folder: of the job.
+        default: from a name to its policy, as far as the record says nothing of it.
 
     Raises:
         OSError: it may be there and cannot be read now.
@@ -67,10 +73,16 @@ def read_job(folder: Path) -> Job | None:
             files.directory(folder) as handle,
             open(files.open_regular(RECORD, handle), "rb") as file,
         ):
-            content = json.loads(file.read(_LARGEST_RECORD))
-    except (FileNotFoundError, ValueError, RecursionError):
+            text = file.read(_LARGEST_RECORD).decode(errors="replace")
+    except FileNotFoundError:
         return None
-    return _job(content) if isinstance(content, dict) else None
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        content = _salvage(text)
+    if not isinstance(content, dict):
+        return None
+    return _job(content, folder.name.removeprefix("."), default)
 
 
 def original_path(work: Path, job_id: str) -> Path:
@@ -128,23 +140,49 @@ def encode(job: Job) -> bytes:
     return json.dumps({"schema": SCHEMA, **record}).encode()
 
 
-def _job(record: Mapping[str, Any]) -> Job | None:
-    """From a record of this version, an earlier or a later one; None without id and name."""
+def _salvage(text: str) -> dict[str, Any]:
+    """The fields of a damaged record that are whole."""
+    found: dict[str, Any] = {}
+    for one in fields(Job):
+        start = text.find(f'"{one.name}": ')
+        if start < 0:
+            continue
+        with suppress(ValueError, RecursionError):
+            value, end = json.JSONDecoder().raw_decode(text, start + len(one.name) + 4)
+            if end < len(text):
+                found[one.name] = value
+    return found
+
+
+def _job(record: Mapping[str, Any], folder: str, default: PolicyOf) -> Job | None:
+    """From a record of this version, an earlier or a later one; None without a name."""
+    record = {"isolated": record.get("alone"), **record}  # as the first version called it
     known: dict[str, Any] = {}
     for name, kinds in _KINDS.items():
         value = record.get(name)
         if isinstance(value, kinds) and not (kinds == (int,) and isinstance(value, bool)):
             known[name] = value
-    if not known.get("name") or not known.get("id"):
+    if not known.get("name"):
         return None
+    known.setdefault("id", folder)
     known.setdefault("stamp", known["id"].rpartition("-")[0])
     known["claimed"] = float(known.get("claimed", 0.0))
-    with suppress(ValidationError):
-        known["policy"] = FolderPolicy.model_validate(record.get("policy"))
+    known["policy"] = _policy(record.get("policy"), default(known["name"]))
     with suppress(KeyError, TypeError, ValueError):
         verdict = record["verdict"]
         known["verdict"] = Verdict(FaultCode(verdict["code"]), str(verdict["detail"]))
     return Job(**known)
+
+
+def _policy(record: object, default: FolderPolicy) -> FolderPolicy:
+    """What is known and valid of a recorded policy; the rest as it is now."""
+    known = default.model_dump()
+    if isinstance(record, dict):
+        for key in known.keys() & record.keys():
+            with suppress(ValidationError):
+                FolderPolicy.model_validate({key: record[key]})
+                known[key] = record[key]
+    return FolderPolicy.model_validate(known)
 
 
 # The plain fields and what JSON makes of them.

@@ -238,7 +238,7 @@ class Spool:
     def sweep(self) -> Iterator[Job]:
         """Jobs that a former run left behind, oldest first; empty claims are cleared away.
 
-        A job whose record is unreadable goes to failed/ under its id.
+        A job whose record does not tell its name goes to failed/ under its id.
         """
         for entry in sorted(os.listdir(self._work)):
             name = self._folders.take_up(entry)
@@ -250,14 +250,14 @@ class Spool:
             if not has_original(path):
                 self._folders.remove(name)
                 continue
-            job = read_job(path)
-            if job is None or job.id != name:
-                detail = "work/JOB/job.json is missing or damaged"
-                job = Job(
-                    name, name, timestamp(time.time()), time.time(),
-                    verdict=Verdict(FaultCode.UNREADABLE, detail),
-                )  # fmt: skip
-            yield job
+            job = read_job(path, self._config.policy) or _nameless(name)
+            yield job if job.id == name else replace(job, id=name)
+
+
+def _nameless(job_id: str) -> Job:
+    detail = "work/JOB/job.json is missing or damaged; the name is that of the job"
+    verdict = Verdict(FaultCode.UNREADABLE, detail)
+    return Job(job_id, job_id, timestamp(time.time()), time.time(), verdict=verdict)
 
 
 def _rename_out(base: str, source: int, folder: int) -> None:
