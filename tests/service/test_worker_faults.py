@@ -16,40 +16,52 @@ from photos import photo
 SABOTAGE = {"PYTHONPATH": str(Path(__file__).parent / "sabotage")}
 
 
+STAGES = ("decode", "infer", "render", "write")
+
+
 @pytest.mark.parametrize(
-    ("marker", "code"),
+    ("deeds", "code"),
     [
-        ("segfault", "worker_crashed"),
-        ("abort", "worker_crashed"),
-        ("exit", "worker_crashed"),
-        ("kill", "worker_crashed"),
-        ("garbage", "worker_crashed"),
-        ("bug", "worker_crashed"),
-        ("hang", "worker_timeout"),
-        ("memory", "worker_out_of_memory"),
+        (("segfault", "abort", "exit", "kill"), "worker_crashed"),  # one a stage
+        (("", "garbage", "", ""), "worker_crashed"),
+        (("bug",) * 4, "internal_error"),
+        (("memory",) * 4, "worker_out_of_memory"),
+        (("", "hang", "", "hang"), "worker_timeout"),
     ],
+    ids=["crash", "garbage", "bug", "memory", "hang"],
 )
-def test_a_killer_photo_is_tried_alone_and_failed_and_no_other_is(
-    root: Path, settings: tuple[str, ...], marker: str, code: str
+def test_killer_photos_are_tried_alone_and_failed_and_no_others_are(
+    root: Path, settings: tuple[str, ...], deeds: tuple[str, ...], code: str
 ) -> None:
     good = {f"good{number}.jpg": photo(number) for number in range(5)}
-    for name, content in good.items():
+    killers = {
+        f"cam/{stage}.jpg": photo(9, f"{stage}:{deed}")
+        for stage, deed in zip(STAGES, deeds, strict=True)
+        if deed
+    }
+    for name, content in (good | killers).items():
         drop(root, name, content)
-    drop(root, "cam/killer.jpg", photo(9, marker))
     limits = ("worker.timeout=5s", "worker.max_memory=2GB")
     with Daemon(root, *settings, *limits, arguments=["--once"], environment=SABOTAGE) as daemon:
         assert daemon.exit_code() == 1
-        retried = daemon.logged("photo.retried", name="cam/killer.jpg")
+        retried = daemon.logged("photo.retried")
         deaths = daemon.logged("worker.died") + daemon.logged("worker.killed")
-        (failed,) = daemon.logged("photo.failed")
-    assert failed["name"] == "cam/killer.jpg"
-    reason = json.loads((root / "failed/cam/killer.jpg.error.json").read_bytes())
-    assert reason["code"] == code
-    assert (root / "failed/cam/killer.jpg").read_bytes() == photo(9, marker)
-    assert {path.name: path.read_bytes() for path in (root / "done").iterdir()} == good
-    assert 1 <= len(retried) <= 2
-    assert len(deaths) <= 3
+        failed = daemon.logged("photo.failed")
+    assert {entry["name"]: entry["code"] for entry in failed} == dict.fromkeys(killers, code)
+    for name, content in killers.items():
+        reason = json.loads((root / f"failed/{name}.error.json").read_bytes())
+        assert reason["code"] == code
+        assert (root / "failed" / name).read_bytes() == content
+        assert 1 <= sum(entry["name"] == name for entry in retried) <= 2
+    assert {path.name: path.read_bytes() for path in _files(root / "done")} == good
+    assert len(deaths) <= 3 * len(killers)
+    assert bool(deaths) == (code in ("worker_crashed", "worker_timeout"))
     assert os.listdir(root / "work") == [".lock"]
+
+
+def _files(folder: Path) -> list[Path]:
+    """Without our own hidden ones."""
+    return [path for path in folder.iterdir() if not path.name.startswith(".")]
 
 
 def test_a_worker_killed_from_outside_costs_no_photo(root: Path, settings: tuple[str, ...]) -> None:
@@ -62,7 +74,7 @@ def test_a_worker_killed_from_outside_costs_no_photo(root: Path, settings: tuple
         daemon.wait_for("photo.done", count=6)
         assert not daemon.logged("photo.failed")
         assert daemon.stop() == 0
-    assert len(list((root / "done").iterdir())) == 6
+    assert len(_files(root / "done")) == 6
 
 
 def test_a_worker_that_cannot_start_fails_no_photo(
@@ -76,7 +88,7 @@ def test_a_worker_that_cannot_start_fails_no_photo(
         assert "rubbish.pt" in daemon.errors.read_text()
         assert "Traceback" not in daemon.errors.read_text()
     assert (root / "inbox/a.jpg").read_bytes() == photo(1)
-    assert not list((root / "failed").iterdir())
+    assert not _files(root / "failed")
 
 
 def test_a_worker_that_never_becomes_ready_is_given_up(
@@ -93,28 +105,36 @@ def test_a_worker_that_never_becomes_ready_is_given_up(
 def test_weights_replaced_by_rubbish_while_running(
     root: Path, random_weights: Path, tmp_path: Path
 ) -> None:
+    """What is loaded serves on; afterwards the service waits for weights that are good."""
     weights = tmp_path / "weights.pt"
     shutil.copy(random_weights, weights)
     settings = (f"model.weights={weights}", "intake.settle=0s", "disk.min_free=0")
     with Daemon(root, *settings).ready() as daemon:
         drop(root, "a.jpg", photo(1))
         daemon.wait_for("photo.done")
+        good = tmp_path / "good.pt"
+        shutil.copy(weights, good)
         weights.write_bytes(b"rubbish")
         (worker,) = daemon.logged("worker.started")
         drop(root, "b.jpg", photo(2))
-        daemon.wait_for("photo.done", name="b.jpg")  # what is loaded goes on serving
+        daemon.wait_for("photo.done", name="b.jpg")
         os.kill(worker["pid"], signal.SIGKILL)
-        assert daemon.exit_code() == 69
-    assert not list((root / "failed").iterdir())
+        (unavailable,) = daemon.wait_for("worker.unavailable")
+        assert "weights.pt" in unavailable["reason"]
+        drop(root, "c.jpg", photo(3))
+        good.rename(weights)
+        daemon.wait_for("photo.done", name="c.jpg")
+        assert daemon.stop() == 0
+    assert not _files(root / "failed")
 
 
 def test_the_orphaned_worker_of_a_killed_supervisor_dies(
     root: Path, settings: tuple[str, ...]
 ) -> None:
     with Daemon(root, *settings, "worker.timeout=1h", environment=SABOTAGE).ready() as daemon:
-        drop(root, "hang.jpg", photo(1, "hang"))
+        drop(root, "hang.jpg", photo(1, "decode:hang"))
         daemon.wait_for("photo.claimed")
-        (worker,) = daemon.logged("worker.started")
+        (worker,) = daemon.wait_for("worker.started")
         handle = os.pidfd_open(worker["pid"])
         daemon.kill()
         assert select.select([handle], [], [], DEADLINE)[0]

@@ -1,20 +1,22 @@
 """Breaks the worker on purpose: on PYTHONPATH, a photo that ends in a marker does what it says.
 
-The worker hashes each photo before it decodes it; that is where the marker strikes. With
-SABOTAGE_BOOT=hang in the environment the worker never comes to life.
+`SABOTAGE:infer:segfault` strikes when the photo comes to that stage of the worker (decode, infer,
+render or write). With SABOTAGE_BOOT=hang in the environment the worker never comes to life.
 """
 
 from __future__ import annotations
 
 import ctypes
-import hashlib
+import importlib.util
 import os
 import signal
 import sys
 import threading
+from importlib.abc import MetaPathFinder
+from types import ModuleType
 
 MARKER = b"SABOTAGE:"
-_sha256 = hashlib.sha256
+_PIPELINE = "depthd.worker.pipeline"
 
 
 def _strike(what: str) -> None:
@@ -40,13 +42,65 @@ def _strike(what: str) -> None:
             raise ZeroDivisionError("on purpose")
 
 
-def _struck(data: bytes = b"", **keywords: bool) -> hashlib._Hash:
-    if isinstance(data, bytes) and MARKER in data[-64:]:
-        _strike(data.rpartition(MARKER)[2].decode())
-    return _sha256(data, **keywords)
+def _orders(original: int) -> tuple[str, str]:
+    """Stage and deed that the end of a photo asks for; the worker may not open files any more."""
+    end = os.lseek(original, 0, os.SEEK_END)
+    tail = os.pread(original, 64, max(0, end - 64))
+    os.lseek(original, 0, os.SEEK_SET)
+    stage, _, what = tail.rpartition(MARKER)[2].decode(errors="replace").partition(":")
+    return (stage, what) if MARKER in tail else ("", "")
 
 
-hashlib.sha256 = _struck
+def _break(pipeline: ModuleType) -> None:
+    """Put the strikes before each stage's own work."""
+    orders: dict[str, tuple[str, str]] = {}
+    rendering = threading.local()  # a photo is rendered and written by one thread
+    cls, write = pipeline.Pipeline, pipeline._write
+    stages = {name: getattr(cls, f"_{name}") for name in ("decode", "infer", "render")}
 
+    def strike(stage: str, job: str) -> None:
+        wanted, what = orders.get(job, ("", ""))
+        if wanted == stage:
+            _strike(what)
+
+    def before(stage: str) -> object:
+        def work(self: object, item: object) -> object:
+            task = item.task
+            if stage == "decode":
+                orders[task.id] = _orders(task.original)
+            rendering.job = task.id
+            strike(stage, task.id)
+            return stages[stage](self, item)
+
+        return work
+
+    def struck_write(*arguments: object) -> object:
+        strike("write", rendering.job)
+        return write(*arguments)
+
+    for stage in stages:
+        setattr(cls, f"_{stage}", before(stage))
+    pipeline._write = struck_write
+
+
+class _Finder(MetaPathFinder):
+    """Breaks the pipeline's module as soon as it is loaded."""
+
+    def find_spec(self, name: str, path: object, target: object = None) -> object:
+        if name != _PIPELINE:
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        load = spec.loader.exec_module
+
+        def load_and_break(module: ModuleType) -> None:
+            load(module)
+            _break(module)
+
+        spec.loader.exec_module = load_and_break
+        return spec
+
+
+sys.meta_path.insert(0, _Finder())
 if os.environ.get("SABOTAGE_BOOT") == "hang" and "depthd.worker.main" in sys.orig_argv:
     threading.Event().wait()
