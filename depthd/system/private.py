@@ -96,7 +96,11 @@ class PrivateFolder:
     def _open_ours(self, name: str | Path, top: int | None = None) -> int | None:
         try:
             handle = os.open(name, _FLAGS, dir_fd=top)
-        except (FileNotFoundError, NotADirectoryError, PermissionError):
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except PermissionError:  # of somebody else's, or now for a while
+            if os.stat(name, dir_fd=top, follow_symlinks=False).st_uid == os.geteuid():
+                raise
             return None
         except OSError as error:
             if error.errno in files.NOT_FOLLOWED:
