@@ -12,13 +12,14 @@ With `publish` the only rooms that rename or remove files of users.
 from depthd.spool.home import NO_PLACE
 from depthd.spool.jobs import Job, Verdict, original_path, read_job
 from depthd.spool.ownership import make_folders
-from depthd.spool.spool import Immovable, Spool, Vanished
+from depthd.spool.spool import Immovable, Spool, Unreadable, Vanished
 
 __all__ = [
     "NO_PLACE",
     "Immovable",
     "Job",
     "Spool",
+    "Unreadable",
     "Vanished",
     "Verdict",
     "make_folders",

@@ -51,6 +51,10 @@ class Immovable(Exception):
     """This one photo cannot be moved out of its folder; the others are not concerned."""
 
 
+class Unreadable(Exception):
+    """The rights to read this one photo were taken away after it was claimed."""
+
+
 class Spool:
     """Claims, counts, and brings home.
 
@@ -197,10 +201,16 @@ class Spool:
         """Descriptor of a job's photo, for reading; nobody can write through it.
 
         Raises:
-            OSError: EACCES where its owner has taken the rights away, and whatever else.
+            Unreadable: its owner has taken the rights away.
+            OSError: it cannot be opened now.
         """
         with files.directory(self._work / job.id) as folder:
-            return files.open_regular(ORIGINAL, folder)
+            try:
+                return files.open_regular(ORIGINAL, folder)
+            except PermissionError as error:
+                if os.access(ORIGINAL, os.R_OK, dir_fd=folder):
+                    raise
+                raise Unreadable(error.strerror) from error
 
     def look(self, job: Job) -> Job:
         """The job with the photo's present size and time; a writer may still be at it."""

@@ -6,7 +6,6 @@ Brings spool and publisher together, and looks whom a fault concerns. Decides no
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,7 +15,7 @@ from depthd.contract.names import SetName
 from depthd.publish.manifests import manifest_maker
 from depthd.publish.places import Place, Places, under_accepted_name
 from depthd.publish.publisher import Claimed, NamesTaken, Outlets, Publisher
-from depthd.spool import NO_PLACE, Job, Spool, Verdict
+from depthd.spool import NO_PLACE, Job, Spool, Unreadable, Verdict
 from depthd.system import files
 
 Stage = Literal["work", "finish", "fail"]
@@ -105,15 +104,12 @@ class Errands:
         """Count the attempt, open the photo and its result files.
 
         Raises:
-            OriginalUnreadableError: of this photo alone.
+            Unreadable: this photo alone cannot be read.
             OSError: work/ or the outbox cannot be written now.
         """
         if must_count:
             self.spool.rewrite(job)
-        try:
-            original = self.spool.open_original(job)
-        except PermissionError as error:
-            raise OriginalUnreadableError(str(error.strerror)) from error
+        original = self.spool.open_original(job)
         try:
             return Opened(original, self._publisher.open(job.id, job.policy.formats))
         except BaseException:
@@ -147,9 +143,8 @@ class Errands:
             return Brought(target, "", error)
 
     def fail(self, job: Job, verdict: Verdict) -> str:
-        """Move the original to failed/, with its reason."""
-        with suppress(OSError):  # else the next start does it
-            self._publisher.discard(job.id)
+        """Move the original to failed/, with its reason; first what there is of results goes."""
+        self._publisher.discard(job.id)
         return self.spool.fail(job, verdict)
 
     def rewrite(self, job: Job) -> Job:
@@ -165,7 +160,7 @@ class Errands:
         """Why a photo fails for an error on its files; None where it may pass."""
         if isinstance(error, NamesTaken):
             return Verdict(FaultCode.NO_PLACE, "every name is taken")
-        if isinstance(error, OriginalUnreadableError):
+        if isinstance(error, Unreadable):
             return Verdict(FaultCode.UNREADABLE, f"its rights were taken away: {error}")
         if isinstance(error, OSError) and error.errno in NO_PLACE:
             return Verdict(FaultCode.NO_PLACE, str(error))
@@ -203,10 +198,6 @@ class Errands:
         self.spool.probe()
         for place in self._places.all:
             place.probe(typical if place is self._places.outbox else 1)
-
-
-class OriginalUnreadableError(Exception):
-    """Its owner has taken the rights to read a photo away after it was claimed."""
 
 
 def _probe_folder(place: Place, name: SetName) -> None:
