@@ -124,15 +124,22 @@ def _import_everything() -> None:
 
 def _shorten_waits() -> None:
     """What is tried again is tried at once, and threads that only watch are not waited for."""
-    from depthd.intake import settle, watch  # noqa: PLC0415
-    from depthd.supervisor import dispatch, gate, keeper, loop  # noqa: PLC0415
+    from depthd.intake import immovable, settle, watch  # noqa: PLC0415
+    from depthd.supervisor import aside, gate, keeper, loop  # noqa: PLC0415
     from depthd.supervisor.backoff import Backoff  # noqa: PLC0415
 
-    gate._SERVICE = gate.FOLDER = dispatch.FOLDER = Backoff(first=0.05, longest=0.5)  # type: ignore[misc, attr-defined]
-    settle.SHORTEST_QUIET = 0.05
+    soon = Backoff(first=0.05, longest=0.5)
+    for module, name, value in (
+        (gate, "_SERVICE", soon),
+        (aside, "_FOLDER", soon),
+        (keeper, "_RESTART", soon),
+        (immovable, "_FIRST_PAUSE", 0.1),
+        (settle, "SHORTEST_QUIET", 0.05),
+        (loop, "_TICK", 3600.0),  # no step depends on how long something took
+    ):
+        assert hasattr(module, name)
+        setattr(module, name, value)
     watch.Watcher.stop.__defaults__ = (0.0,)
-    loop._TICK = 3600.0  # so that no step depends on how long something took
-    keeper._RESTART = Backoff(first=0.01, longest=0.5)  # type: ignore[misc]
 
 
 def _replace_network() -> None:
@@ -154,24 +161,15 @@ def _replace_network() -> None:
         def infer(self, batch: Any) -> Any:
             return np.ascontiguousarray(cv2.blur(batch[0].mean(0), (9, 9)) + 3)
 
-    class QuickEstimator(estimator.DepthEstimator):
-        def __init__(self, config: Any, **_: object) -> None:
-            cv2.setNumThreads(1)
-            self.config = config
-            self.weights = Weights(
-                MODELS["midas_small"],
-                Path("none"),
-                "0" * 64,
-                fallback=False,
-                source="",
-                published=True,
-            )
-            self.engine = Blur()
-            self._process = os.getpid()
+    def no_weights(*_: object, **__: object) -> Weights:
+        return Weights(
+            MODELS["midas_small"], Path("none"), "0" * 64, fallback=False, source="", published=True
+        )
 
-    estimator.DepthEstimator = QuickEstimator  # type: ignore[misc]
+    estimator.find_weights = no_weights
+    estimator.open_engine = lambda *_, **__: Blur()  # type: ignore[assignment, return-value]
     cv2.setNumThreads(1)
-    pipeline.rehearse(QuickEstimator(Config()))  # once, for all workers
+    pipeline.rehearse(estimator.DepthEstimator(Config()))  # once, for all workers
     pipeline.rehearse = lambda _: None
     enclose = main.enclose
 
@@ -234,15 +232,17 @@ class ForkedWorker:
 
     _count = 0
 
-    def __init__(self, command: Sequence[str], *, pass_fds: Sequence[int], **_: object) -> None:
+    def __init__(
+        self, command: Sequence[str], *, pass_fds: Sequence[int], stderr: int, **_: object
+    ) -> None:
         ForkedWorker._count += 1
         sys.stderr.flush()
         self.returncode: int | None = None
         self.pid = os.fork()
         if self.pid == 0:
-            self._work(command[3:], pass_fds)
+            self._work(command[-3:], pass_fds, stderr)
 
-    def _work(self, arguments: Sequence[str], pass_fds: Sequence[int]) -> None:
+    def _work(self, arguments: Sequence[str], pass_fds: Sequence[int], stderr: int) -> None:
         global _order  # noqa: PLW0603
         from depthd.worker import main  # noqa: PLC0415
 
@@ -251,6 +251,7 @@ class ForkedWorker:
             signal.set_wakeup_fd(-1)
             if ForkedWorker._count > 1:  # the fault was for the first one
                 _order = Order(_order.root, ())
+            os.dup2(stderr, 2)
             for name in os.listdir("/proc/self/fd"):
                 if int(name) > 2 and int(name) not in pass_fds:
                     _close(int(name))
