@@ -264,7 +264,11 @@ def test_a_folder_where_a_reason_should_be_stops_nobody(stage: Stage) -> None:
     assert stage.gate.is_open
 
 
-def test_a_photo_without_rights_fails_alone(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("may_read", [False, True])
+def test_a_photo_without_rights_fails_alone(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, may_read: bool
+) -> None:
+    """And it has to be true: a refusal that passes fails no photo."""
     open_regular = files.open_regular
 
     def denied(name: str, folder: int) -> int:
@@ -274,9 +278,13 @@ def test_a_photo_without_rights_fails_alone(stage: Stage, monkeypatch: pytest.Mo
 
     with monkeypatch.context() as patch:
         patch.setattr(files, "open_regular", denied)
+        patch.setattr(os, "access", lambda *_, **__: may_read)
         stage.claim("a.jpg")
     stage.claim("b.jpg")
-    assert code_of(stage.root, "a.jpg") == "unreadable"
+    if may_read:
+        assert not (stage.root / "failed/a.jpg").exists()
+    else:
+        assert code_of(stage.root, "a.jpg") == "unreadable"
     assert stage.gate.is_open
     assert len(stage.worker.given) == 1
 
