@@ -18,13 +18,18 @@ def as_nobody(function: Callable[[], Any]) -> Any:
 
     Call the function once before: what it imports may lie where nobody may read.
     """
+    return as_user(NOBODY, [NOBODY], function)
+
+
+def as_user(uid: int, groups: list[int], function: Callable[[], Any]) -> Any:
+    """The same for any user, whose first group is the primary one."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            os.setgroups([])
-            os.setgid(NOBODY)
-            os.setuid(NOBODY)
+            os.setgroups(groups)
+            os.setgid(groups[0])
+            os.setuid(uid)
             result = {"value": function()}
         except BaseException as error:  # noqa: BLE001 - nothing may leave this process alive
             result = {"error": repr(error)}

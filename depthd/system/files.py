@@ -113,7 +113,7 @@ def set_rights(handle: int, mode: int, group: int) -> None:
     about = os.fstat(handle)
     if about.st_gid != group and not _is_done(lambda: os.fchown(handle, -1, group)):
         mode &= ~0o070  # the wrong group gets no rights
-    if about.st_mode & 0o777 != mode:  # else left alone: chmod would drop an inherited setgid bit
+    if about.st_mode & 0o1777 != mode:  # else left alone: chmod would drop an inherited setgid bit
         _is_done(lambda: os.fchmod(handle, mode))
 
 
@@ -129,8 +129,8 @@ def _is_done(change: Callable[[], None]) -> bool:
 
 
 def folder_mode(root: Path) -> int:
-    """Rights of folders that are made inside a configured one: what its owner gave itself."""
-    return root.stat().st_mode & 0o777
+    """Rights of folders that are made inside a configured one: its own, the sticky bit included."""
+    return root.stat().st_mode & 0o1777
 
 
 def exists(name: str, dir_fd: int) -> bool:

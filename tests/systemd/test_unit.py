@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 from unit_files import DROP_INS, SYSTEMD, UNIT, seconds, setting, settings, sysusers, tmpfiles
 
-from depthd.cli import depthd
+from depthd.cli import depthd, main
 from depthd.cli.options import DEFAULT_FILE
 from depthd.config import Config
 from depthd.config.load import load
@@ -18,7 +18,8 @@ from depthd.contract.errors import ExitCode
 
 ROOT = Config().root
 FOLDERS = ("inbox", "outbox", "done", "failed", "work", "log", "state")
-SHARED = ("inbox", "outbox", "done", "failed")
+SHARED = ("inbox", "done", "failed")
+COLLECTORS = "depthd-collect"
 
 
 def test_no_restart_where_only_a_person_can_help() -> None:
@@ -35,20 +36,38 @@ def test_systemd_is_more_patient_than_the_daemon() -> None:
 
 
 def test_the_command_line_is_the_programs_own() -> None:
-    program, *arguments = setting("ExecStart").split()
-    assert program.endswith("/bin/depthd")
-    assert arguments[-2:] == ["-c", str(DEFAULT_FILE)]
-    with depthd.make_context("depthd", arguments) as context:
-        command = depthd.get_command(context, arguments[0])
-    assert command is not None
-    assert CliRunner().invoke(command, [*arguments[1:], "--help"]).exit_code == 0
+    check, kill = settings(UNIT)["ExecReload"]
+    assert kill == "/bin/kill -HUP $MAINPID"
+    for line in (setting("ExecStart"), check):
+        program, *arguments = line.split()
+        assert program == setting("ExecStart").split()[0]
+        with depthd.make_context("depthd", arguments) as context:
+            command = depthd.get_command(context, arguments[0])
+        assert command is not None
+        assert CliRunner().invoke(command, [*arguments[1:], "--help"]).exit_code == 0
+
+
+def test_a_reload_is_refused_with_the_file(tmp_path: Path) -> None:
+    check, _ = settings(UNIT)["ExecReload"]
+    file = tmp_path / "config.yaml"
+    arguments = [*check.split()[1:], "-c", str(file), "--root", str(tmp_path)]
+    for text, code in (("", 0), ("log:\n  level: debug\n", 0), ("log:\n  level: loud\n", 78)):
+        file.write_text(text)
+        assert main(arguments) == code
+
+
+def test_nothing_is_run_from_where_the_service_stands() -> None:
+    assert setting("WorkingDirectory") == "/"
+    assert setting("Environment") == "PYTHONSAFEPATH=1"
+    assert setting("NoExecPaths") == f"-{ROOT}"
 
 
 def test_the_user_exists() -> None:
-    ((kind, name, _, _, home, _),) = sysusers()
+    (kind, name, _, _, home, _), collectors = sysusers()
     assert kind == "u"
     assert setting("User") == setting("Group") == name
     assert home == str(ROOT)
+    assert collectors == ["g", COLLECTORS, "-"]
 
 
 def test_the_folders_are_those_of_the_configuration() -> None:
@@ -66,7 +85,17 @@ def test_the_folders_are_those_of_the_configuration() -> None:
         if name in SHARED:
             assert mode & 0o070 == 0o070
             assert mode & stat.S_ISGID
-    assert int(made[config.folder("work")].mode, 8) == 0o700
+            assert mode & stat.S_ISVTX, "nobody takes what belongs to somebody else"
+    assert int(made[config.folder("outbox")].mode, 8) == 0o2750
+    for private in ("work", "log"):
+        assert int(made[config.folder(private)].mode, 8) == 0o700
+    (rights,) = (
+        line for line in tmpfiles() if line.path == config.folder("outbox") and line.kind == "a+"
+    )
+    entries = rights.argument.split(",")
+    assert f"group:{COLLECTORS}:rwx" in entries
+    assert f"default:group:{COLLECTORS}:rwx" in entries
+    assert "default:group::r-x" in entries
 
 
 def test_the_configuration_that_is_made_once_is_empty(tmp_path: Path) -> None:
@@ -94,3 +123,7 @@ def test_the_shared_folder_is_one_mount() -> None:
     (shared,) = settings(file)["ReadWritePaths"]
     assert set(keys) == {"inbox", "work"}
     assert {str(Path(path).parent) for path in keys.values()} == {shared}
+    hidden = " ".join(settings(UNIT)["InaccessiblePaths"]).split()
+    left = " ".join(settings(file)["InaccessiblePaths"]).split()
+    assert [path for path in hidden if path not in left] == ["-/srv"]
+    assert [path for path in left if path not in hidden] == []
