@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from depthd.config.declaration import Config, Paths
-from depthd.config.places import nested
 from depthd.config.units import format_duration
+from depthd.system.nesting import nested
 
 
 def contradictions(config: Config, sources: Mapping[str, str]) -> Iterator[str]:
@@ -38,7 +38,7 @@ def obstacles(config: Config, sources: Mapping[str, str], watchdog: float) -> It
     """
     for problem in nested({f"paths.{name}": config.folder(name) for name in Paths.model_fields}):
         given = [f"{key} from {sources[key]}" for key in sources if key in problem]
-        yield f"{problem} ({', '.join(given)})"
+        yield f"{problem}; give each folder a place of its own ({', '.join(given)})"
     if watchdog and config.worker.stop_timeout > watchdog / 2:
         yield (
             f"worker.stop_timeout: {format_duration(config.worker.stop_timeout)} is more than half "
