@@ -60,9 +60,9 @@ def _contains(outer: _Place, inner: _Place) -> bool:
 
 def _place(path: Path) -> _Place:
     real = Path(os.path.realpath(path))
-    exists = real.is_dir()
+    exists = os.path.isdir(real)  # false, too, where one may not look
     nearest = real
-    while not nearest.is_dir() and nearest != nearest.parent:
+    while not os.path.isdir(nearest) and nearest != nearest.parent:
         nearest = nearest.parent
     chain = []
     for folder in (nearest, *nearest.parents):

@@ -329,3 +329,8 @@ def test_a_stop_that_the_service_manager_would_not_wait_for(tmp_path: Path) -> N
     with pytest.raises(ConfigurationError, match=r"stop_timeout: 20s is more than half .*=30s"):
         load_for_service(None, environment, [], tmp_path)
     load_for_service(None, {"WATCHDOG_USEC": "40000000"}, [], tmp_path)
+
+
+def test_a_folder_that_cannot_be_looked_at_is_left_to_the_checks(tmp_path: Path) -> None:
+    root = tmp_path / ("x" * 300)
+    assert load_for_service(None, {}, [], root).config.root == root
