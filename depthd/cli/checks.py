@@ -22,7 +22,6 @@ def check(config: Config) -> Iterator[Finding]:
     yield from check_folders(config)
     yield _disk(config)
     yield _events(config)
-    yield _cage()
     yield _weights(config)
     yield from check_engine(config)
     yield _cage()
@@ -33,12 +32,6 @@ def _disk(config: Config) -> Finding:
     free, wanted = place.f_bavail * place.f_frsize, config.disk.min_free
     detail = f"{free / 1e9:.1f} GB free for results, disk.min_free is {wanted / 1e9:.1f} GB"
     return Finding("disk", "ok" if free >= wanted else "FAILED", detail)
-
-
-def _cage() -> Finding:
-    """Can the worker be shut in once it has loaded its model?"""
-    cage = offered()
-    return Finding("cage", "warning" if cage.lacking else "ok", f"the worker will be {cage}")
 
 
 def _events(config: Config) -> Finding:
