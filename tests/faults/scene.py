@@ -63,7 +63,7 @@ def originals(root: Path) -> Counter[str]:
     names = {_digest(data): name for name, data in photos().items()}
     places = [*(root / "work").glob("*/original")]
     for folder in ("inbox", "done", "failed"):
-        places += [path for path in _files(root / folder) if not path.name.startswith(".")]
+        places += [path for path in _files(root / folder) if ".depthd" not in path.parts]
     return Counter(
         names.get(_digest(path.read_bytes()), f"unknown: {path}")
         for path in places

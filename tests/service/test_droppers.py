@@ -137,7 +137,6 @@ def test_hostile_entries_are_left_where_they_are(
     (inbox / "link.jpg").symlink_to(secret)
     (inbox / "folder").symlink_to(secrets)
     (inbox / "loop").symlink_to(".")
-    os.link(secret, inbox / "hard.jpg")
     os.mkfifo(inbox / "fifo.jpg")
     (inbox / "directory.jpg").mkdir()
     with socket.socket(socket.AF_UNIX) as server:
@@ -147,7 +146,7 @@ def test_hostile_entries_are_left_where_they_are(
     before = sorted(os.listdir(inbox))
     drop(root, "honest.jpg", photo(1))
     daemon.wait_for("photo.done", name="honest.jpg")
-    ignored = {"link.jpg", "folder", "loop", "hard.jpg", "fifo.jpg", "s.jpg"}
+    ignored = {"link.jpg", "folder", "loop", "fifo.jpg", "s.jpg"}
     daemon.wait_until(
         lambda: ignored <= {entry["name"] for entry in daemon.logged("inbox.entry_ignored")},
         "word of each hostile entry",
@@ -157,6 +156,25 @@ def test_hostile_entries_are_left_where_they_are(
     assert stat.S_IMODE(secret.stat().st_mode) == 0o600
     assert len(list((root / "done").rglob("*.jpg"))) == 1
     assert daemon.stop() == 0
+
+
+def test_a_hard_link_is_a_photo_whose_other_names_are_not_touched(
+    daemon: Daemon, root: Path, tmp_path: Path
+) -> None:
+    album = tmp_path / "album.jpg"
+    album.write_bytes(photo(3))
+    album.chmod(0o640)
+    before = album.stat()
+    os.link(album, root / "inbox/hard.jpg")
+    daemon.wait_for("photo.done", name="hard.jpg")
+    after = album.stat()
+    assert album.read_bytes() == photo(3)
+    assert (after.st_ino, after.st_mode, after.st_mtime_ns) == (
+        before.st_ino,
+        before.st_mode,
+        before.st_mtime_ns,
+    )
+    assert (root / "done/hard.jpg").samefile(album)
 
 
 def test_results_have_the_configured_rights(root: Path, settings: tuple[str, ...]) -> None:
