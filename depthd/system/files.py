@@ -96,13 +96,25 @@ def _enter(parent: int, name: str, create_mode: int | None) -> int:
         if create_mode is None:
             raise
     try:
-        os.mkdir(name, create_mode, dir_fd=parent)
+        with _refusal_told(name, parent):
+            os.mkdir(name, create_mode, dir_fd=parent)
     except FileExistsError:  # somebody else made it between the two looks
         return os.open(name, flags, dir_fd=parent)
     handle = os.open(name, flags, dir_fd=parent)
     set_rights(handle, create_mode, os.fstat(parent).st_gid)
     os.fsync(parent)
     return handle
+
+
+@contextmanager
+def _refusal_told(name: str, folder: int) -> Iterator[None]:
+    """exFAT under FUSE says "not found" when it is to make a name that it refuses."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        if os.fstat(folder).st_nlink == 0:  # the folder is gone indeed
+            raise
+        raise OSError(errno.EINVAL, "the file system refuses this name", name) from error
 
 
 def set_rights(handle: int, mode: int, group: int) -> None:
@@ -228,7 +240,8 @@ def rename_noreplace(source: str, target: str, source_dir: int, target_dir: int)
 def _rename_over_reservation(source: str, target: str, source_dir: int, target_dir: int) -> None:
     """Neither flag nor links (exFAT, some SMB): own the name exclusively, then replace it."""
     flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
-    os.close(os.open(target, flags, 0o600, dir_fd=target_dir))
+    with _refusal_told(target, target_dir):
+        os.close(os.open(target, flags, 0o600, dir_fd=target_dir))
     try:
         os.rename(source, target, src_dir_fd=source_dir, dst_dir_fd=target_dir)
     except OSError:

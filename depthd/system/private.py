@@ -60,7 +60,12 @@ class PrivateFolder:
         raise FileExistsError(f"{self.root}: no private folder can be made")
 
     def all_of_ours(self) -> list[str]:
-        """Names of every private folder here, of earlier runs too."""
+        """Names of every private folder here, of earlier runs too.
+
+        Raises:
+            OSError: the root cannot be written.
+        """
+        os.close(self.handle())  # from here on it is known how ours look where nobody owns a file
         with files.directory(self.root) as top, os.scandir(top) as entries:
             names = [entry.name for entry in entries if entry.name.startswith(NAME)]
             ours = []
