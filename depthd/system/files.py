@@ -108,7 +108,7 @@ def _enter(parent: int, name: str, create_mode: int | None) -> int:
 
 @contextmanager
 def _refusal_told(name: str, folder: int) -> Iterator[None]:
-    """exFAT under FUSE says "not found" when it is to make a name that it refuses."""
+    """FUSE's exFAT says "not found" when it is to make a name that it refuses."""
     try:
         yield
     except FileNotFoundError as error:
