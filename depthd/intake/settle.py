@@ -13,24 +13,20 @@ Does no I/O and knows no watcher. The rules:
 
 from __future__ import annotations
 
-import sys
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import islice
 
 from depthd.intake.candidate import Candidate
+from depthd.intake.room import Room
 from depthd.intake.turns import Turns
 
 # Two looks in the same instant prove nothing, so without events `settle: 0s` means this.
 SHORTEST_QUIET = 0.5
 
 _LONGEST_WAIT = 5  # times `settle`, for a name that is rewritten without end
-_REMEMBERED = 1000  # rewritten names that were handed out, and folders that were turned away
-_UNIT = 128  # bytes of a name that count as one more file
-_OWNER_SHARE = 4  # times the free room that one owner may fill; for a folder it is once
-
-_Group = tuple[int, str]  # owner and folder just below the inbox
+_REMEMBERED = 1000  # rewritten names that were handed out
 
 
 @dataclass(slots=True)
@@ -48,8 +44,7 @@ _Queue = OrderedDict[str, _Wait]
 class Settling:
     """Files on their way to being whole, and those that are.
 
-    Memory is bounded, and shared fairly: a folder below the inbox may fill as much room as is
-    left then, one owner four times that; so there is always room for somebody else.
+    Memory is bounded, and shared fairly: see `Room`.
 
     Args:
         settle: seconds without a change.
@@ -61,12 +56,7 @@ class Settling:
         self._settle = settle
         self._quiet = 0.0
         self._patience = max(patience, settle, SHORTEST_QUIET)
-        self._limit = limit
-        self._room = limit
-        self._room_before = limit  # when folders with room were looked for
-        self._by_group: Counter[_Group] = Counter()
-        self._by_owner: Counter[int] = Counter()
-        self._turned_away: dict[_Group, None] = {}
+        self._room = Room(limit)
         self._by_event: _Queue = OrderedDict()
         self._by_look: _Queue = OrderedDict()
         self._by_scan: _Queue = OrderedDict()
@@ -89,17 +79,11 @@ class Settling:
     @property
     def is_full(self) -> bool:
         """Whether files were left out that only another scan can find again."""
-        return bool(self._turned_away)
+        return self._room.is_full
 
     def folders_with_room(self) -> list[str]:
         """Folders below the inbox that were turned away and have room again; says so once."""
-        if self._room <= self._room_before:
-            return []
-        self._room_before = self._room
-        regained = [group for group in self._turned_away if self._has_room(group, 1, spare=2)]
-        for group in regained:
-            del self._turned_away[group]
-        return list(dict.fromkeys(top for _, top in regained))
+        return self._room.regained()
 
     def knows(self, name: str) -> bool:
         return name in self._ready or self._find(name)[0] is not None
@@ -173,10 +157,7 @@ class Settling:
             queue.clear()
         self._ready = Turns()
         self._rewritten.clear()
-        self._turned_away.clear()
-        self._by_group.clear()
-        self._by_owner.clear()
-        self._room = self._limit
+        self._room = Room(self._room.limit)
 
     def due(self, now: float, count: int) -> list[str]:
         """Names that want their second look, at most about `count` of them."""
@@ -205,7 +186,7 @@ class Settling:
         """Hand out the whole file whose turn it is, and forget it."""
         seen = self._ready.take()
         if seen is not None:
-            self._release(seen)
+            self._room.release(seen)
         return seen
 
     @property
@@ -247,7 +228,7 @@ class Settling:
 
     def _start(self, wait: _Wait, queue: _Queue) -> None:
         self._drop(wait.seen.name)
-        if self._reserve(wait.seen):
+        if self._room.reserve(wait.seen):
             queue[wait.seen.name] = wait
 
     def _finish(self, seen: Candidate) -> bool:
@@ -257,7 +238,7 @@ class Settling:
             self._ready.add(seen)
             return True
         self._drop(seen.name)
-        has_room = self._reserve(seen)
+        has_room = self._room.reserve(seen)
         if has_room:
             self._ready.add(seen)
         return has_room
@@ -266,46 +247,11 @@ class Settling:
         for queue, _ in self._queues:
             wait = queue.pop(name, None)
             if wait is not None:
-                self._release(wait.seen)
+                self._room.release(wait.seen)
                 return
         seen = self._ready.remove(name)
         if seen is not None:
-            self._release(seen)
-
-    def _reserve(self, seen: Candidate) -> bool:
-        group, cost = (seen.owner, seen.top), _cost(seen.name)
-        if not self._has_room(group, cost):
-            if len(self._turned_away) < _REMEMBERED:
-                self._turned_away[group] = None
-            self._room_before = min(self._room_before, self._room)
-            return False
-        self._room -= cost
-        self._by_group[group] += cost
-        self._by_owner[seen.owner] += cost
-        return True
-
-    def _release(self, seen: Candidate) -> None:
-        group, cost = (seen.owner, seen.top), _cost(seen.name)
-        self._room += cost
-        self._by_group[group] -= cost
-        self._by_owner[seen.owner] -= cost
-        if not self._by_group[group]:
-            del self._by_group[group]
-        if not self._by_owner[seen.owner]:
-            del self._by_owner[seen.owner]
-
-    def _has_room(self, group: _Group, cost: int, spare: int = 1) -> bool:
-        """Whether a group may grow; with `spare`, so far below its share."""
-        room = self._room - cost
-        if room < 0:
-            return False
-        mine, owners = self._by_group[group] * spare, self._by_owner[group[0]] * spare
-        return mine <= room and owners <= _OWNER_SHARE * room
-
-
-def _cost(name: str) -> int:
-    """How many files of a usual name an entry weighs in memory."""
-    return 1 + sys.getsizeof(name) // _UNIT
+            self._room.release(seen)
 
 
 def _is_another(before: Candidate, after: Candidate) -> bool:
