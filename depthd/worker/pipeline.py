@@ -22,7 +22,6 @@ from typing import Generic, Protocol, TypeVar
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from depthd.channel.messages import Blocked, Broken, Message, Refused, Rendered, Started, Work
 from depthd.config import FolderPolicy
@@ -242,15 +241,13 @@ class Pipeline:
 
 
 def rehearse(estimator: DepthEstimator) -> None:
-    """Take two tiny pictures through every stage, so that nothing is left to be loaded later.
+    """Take tiny pixels through every stage, so that nothing is left to be loaded later.
 
-    Afterwards the worker is shut in, and can open no file and load no module any more.
+    Afterwards the worker is shut in, and can open no file and load no module any more. The
+    decoders need no rehearsal: `load_decoders` has loaded all that they will.
     """
     policy = FolderPolicy(formats=tuple(Format))
-    Image.init()
-    for kind in (".png", ".jpg"):
-        _, data = cv2.imencode(kind, np.zeros((32, 32, 3), np.uint8))
-        prepared = estimator.prepare(data.tobytes(), policy)
+    prepared = estimator.prepare(np.zeros((32, 32, 3), np.uint8), policy)
     render(estimator.finish(prepared, estimator.infer(prepared), policy), policy)
 
 

@@ -15,9 +15,10 @@ from PIL import Image
 from upstream import Upstream
 
 import depthd
-from depthd.config import Config, Model, Output, Worker
+from depthd.config import Config, Intake, Model, Output, Worker
 from depthd.contract.errors import FaultCode, NoInputError, PhotoError, UnavailableError
 from depthd.estimate.estimator import DepthEstimator
+from depthd.worker.pipeline import rehearse
 
 
 def configuration(weights: Path, *, engine: str = "torch", **sections: object) -> Config:
@@ -161,6 +162,15 @@ def test_fast_preprocessing_is_close_and_said(loaded: DepthEstimator) -> None:
 def test_flat_photos_give_finite_depth(level: int, loaded: DepthEstimator) -> None:
     depth = loaded.estimate(np.full((48, 64, 3), level, np.uint8)).depth
     assert np.isfinite(depth).all()
+
+
+def test_a_worker_for_one_format_rehearses_too(random_weights: Path, prepared_state: Path) -> None:
+    config = configuration(random_weights, engine="openvino", intake=Intake(include=("*.gif",)))
+    estimator = DepthEstimator(config, state=prepared_state)
+    assert estimator.decoders.formats == {"gif"}
+    rehearse(estimator)
+    with pytest.raises(PhotoError, match=r"intake\.include names no such photos"):
+        estimator.estimate(SAMPLES / "coffee.jpg")
 
 
 # faults ---------------------------------------------------------------------------------------
