@@ -24,7 +24,6 @@ def check(config: Config) -> Iterator[Finding]:
     yield _events(config)
     yield _weights(config)
     yield from check_engine(config)
-    yield _cage()
 
 
 def _disk(config: Config) -> Finding:
@@ -48,12 +47,6 @@ def _events(config: Config) -> Finding:
         return Finding("events", "FAILED", f"{problem}; set intake.watch: auto")
     polling = f"polling every {config.intake.poll_interval:g} s instead"
     return Finding("events", "warning", f"{problem}; {polling}")
-
-
-def _cage() -> Finding:
-    """What will the worker be shut in by? See system/cage.py."""
-    cage = offered()
-    return Finding("cage", "warning" if cage.lacking else "ok", f"the worker is {cage}")
 
 
 def _weights(config: Config) -> Finding:

@@ -60,7 +60,7 @@ def test_a_whole_box_passes_and_nothing_is_left_behind(
     assert "openvino" in lines["engine"]
     assert "(prepared)" in lines["engine"]
     assert "MB without a photo" in lines["memory"]
-    assert "the worker is shut in by" in lines["cage"] or offered().lacking
+    assert "the worker will be shut in by" in lines["cage"] or offered().lacking
     assert "MB with one of 12 megapixels, worker.max_memory 4GB" in lines["memory"]
     assert not any(line.endswith(" ") for line in result.stdout.splitlines())
     assert str(random_weights) in lines["weights"]
