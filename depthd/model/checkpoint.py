@@ -1,72 +1,121 @@
-"""From a weights file to the network in torch. Runs no code from the file.
+"""From a weights file to the network's numbers, for every engine. Runs no code from the file.
 
-Knows torch and the two containers that weights come in.
+Knows the two containers that weights come in, and numpy; no engine.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
+import math
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import safetensors.torch
-import torch
-from torch import Tensor
+import numpy as np
+import safetensors
+from numpy.typing import NDArray
 
 from depthd.contract.errors import UnavailableError
+from depthd.model import torch_file
+from depthd.model.architecture import counters, layout
 from depthd.model.catalogue import ModelSpec
-from depthd.model.network import MidasNet
+from depthd.model.stored import Stored
+
+LARGEST_FILE = 1 << 30  # bytes; midas_small in float64 has a fifth of it
 
 
-def load_network(spec: ModelSpec, path: Path, sha256: str) -> MidasNet:
-    """The network in evaluation mode, float32.
+def read_tensors(spec: ModelSpec, path: Path, sha256: str) -> dict[str, NDArray[np.float32]]:
+    """All tensors of `architecture.layout`, finite.
 
     Args:
-        spec: which network.
+        spec: which network they must fit.
         path: a state_dict saved by torch or as safetensors, of any float type.
         sha256: what the file's content was when it was chosen.
 
     Raises:
         UnavailableError: the file cannot be read, has changed, or belongs to another network.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UnavailableError(f"cannot read {path}: {error.strerror}") from error
+    content = _content(path)
     if hashlib.sha256(content).hexdigest() != sha256:
         raise UnavailableError(f"{path} has changed since it was checked", "try again")
-    tensors = _tensors(content, path)
-    network = MidasNet.of(spec)
-    try:
-        network.load_state_dict(tensors)
-    except RuntimeError as error:  # lists every key; the first lines say enough
-        found = "; ".join(line.strip()[:200] for line in str(error).splitlines()[1:3])
+    tensors = _described(content, path)
+    if faults := list(_faults(tensors, spec)):
+        found = "; ".join(fault[:200] for fault in faults[:2])
         raise UnavailableError(
             f"{path} does not hold weights of {spec.name}: {found}",
             f"it must be a state_dict in the layout of {spec.file_names[0]}",
-        ) from error
-    return network.eval()
-
-
-def _tensors(content: bytes, path: Path) -> dict[str, Tensor]:
+        )
     try:
-        if content[8:9] == b"{":
-            tensors = safetensors.torch.load(content)
-        else:
-            tensors = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        arrays = {name: tensors[name].array() for name in layout(spec)}
+    except ValueError as error:
+        raise _not_weights(path, error) from error
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise UnavailableError(
+                f"{path}: {name} holds numbers that are not finite", "take other weights"
+            )
+    return arrays
+
+
+def _content(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            content = file.read(LARGEST_FILE + 1)
+    except OSError as error:
+        raise UnavailableError(f"cannot read {path}: {error.strerror}") from error
+    if len(content) > LARGEST_FILE:
+        raise UnavailableError(
+            f"{path} cannot be loaded as weights: it has more than {LARGEST_FILE >> 20} MiB",
+            "take a state_dict saved by torch.save or as safetensors",
+        )
+    return content
+
+
+def _described(content: bytes, path: Path) -> dict[str, Stored]:
+    try:
+        found = _safetensors(content) if content[8:9] == b"{" else torch_file.read(content)
     except MemoryError:
         raise
     except Exception as error:  # a damaged file raises whatever its bytes lead to
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise UnavailableError(
-            f"{path} cannot be loaded as weights: {reason}",
-            "take a state_dict saved by torch.save or as safetensors",
-        ) from error
-    if not isinstance(tensors, dict) or not all(
-        isinstance(value, Tensor) for value in tensors.values()
+        raise _not_weights(path, error) from error
+    if not isinstance(found, dict) or not all(
+        isinstance(name, str) and isinstance(value, Stored) for name, value in found.items()
     ):
         raise UnavailableError(f"{path} holds no state_dict", "save model.state_dict() alone")
-    return {
-        name: value.float() if value.is_floating_point() else value
-        for name, value in tensors.items()
-    }
+    return found
+
+
+def _safetensors(content: bytes) -> dict[str, Stored]:
+    tensors = {}
+    for name, entry in safetensors.deserialize(content):  # type: ignore[no-untyped-call]
+        shape = tuple(entry["shape"])
+        strides = tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
+        tensors[name] = Stored("<" + entry["dtype"], shape, strides, 0, _giving(entry["data"]))
+    return tensors
+
+
+def _giving(data: bytes) -> Callable[[], bytes]:
+    return lambda: data
+
+
+def _faults(tensors: dict[str, Stored], spec: ModelSpec) -> Iterator[str]:
+    """What is wrong with names, shapes and types, in torch's words."""
+    shapes = layout(spec)
+    for kind, names in (
+        ("Missing", [name for name in shapes if name not in tensors]),
+        ("Unexpected", sorted(set(tensors) - set(shapes) - counters(spec))),
+    ):
+        if names:
+            yield f"{kind} key(s) in state_dict: " + ", ".join(f'"{name}"' for name in names[:10])
+    for name, shape in shapes.items():
+        if name in tensors and tensors[name].shape != shape:
+            yield f"size mismatch for {name}: {tensors[name].shape} where the network has {shape}"
+        elif name in tensors and not tensors[name].is_float:
+            yield f"{name} is of type {tensors[name].dtype[1:]}, where the network has floats"
+
+
+def _not_weights(path: Path, error: Exception) -> UnavailableError:
+    reason = next(iter(str(error).splitlines()), type(error).__name__)
+    return UnavailableError(
+        f"{path} cannot be loaded as weights: {reason}",
+        "take a state_dict saved by torch.save or as safetensors",
+    )

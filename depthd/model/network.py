@@ -9,9 +9,13 @@ Cross-dataset Transfer", TPAMI 2022.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Self
 
+import numpy as np
 import timm
+import torch
+from numpy.typing import NDArray
 from timm.layers.conv2d_same import Conv2dSame
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, interpolate, pad, pixel_shuffle, relu
@@ -52,6 +56,12 @@ class MidasNet(nn.Module):
     def of(cls, spec: ModelSpec) -> Self:
         """The network of the catalogue's entry, its weights still by chance."""
         return cls(spec.backbone, spec.features, expand=spec.expand, plane=spec.plane)
+
+    def loaded(self, tensors: Mapping[str, NDArray[np.float32]]) -> Self:
+        """Take numbers as `read_tensors` gives them, and go into evaluation mode."""
+        state = {name: torch.from_numpy(array) for name, array in tensors.items()}
+        self.load_state_dict(state)  # strict but for the counters, which only training uses
+        return self.eval()
 
     def forward(self, photos: Tensor) -> Tensor:
         """Relative inverse depth of photos.

@@ -1,25 +1,17 @@
-"""Make sure that OpenVINO's form of the network is there: checked, or converted once.
-
-The conversion needs torch and runs in a process of its own (`convert`), so that the caller never
-imports it and gets its memory back.
-"""
+"""Make sure that OpenVINO's form of the network is there: checked, or made once."""
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
-import signal
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from depthd.contract.errors import OutputError, UnavailableError
+from depthd.contract.errors import OutputError
 from depthd.model.ir_cache import MODEL_FILE, IrCache
 from depthd.model.storage import exclusive
 from depthd.model.weights import Weights
-from depthd.system.python import module
-
-DEADLINE = 500.0  # seconds, within worker.start_timeout; an idle 2-core box needs 10
 
 
 def is_prepared(weights: Weights, state: Path) -> bool:
@@ -29,20 +21,21 @@ def is_prepared(weights: Weights, state: Path) -> bool:
 
 
 def prepare(weights: Weights, state: Path, *, report: Callable[[str], None]) -> Path:
-    """The network as an OpenVINO file, from the cache in state/models/ or newly converted.
+    """The network as an OpenVINO file, from the cache in state/models/ or newly made.
 
-    Safe to call from several processes at once: one converts, the others wait and use it.
+    Safe to call from several processes at once: one makes it, the others wait and use it.
 
     Returns:
         Path of `model.xml`; `model.bin` lies beside it.
 
     Raises:
-        UnavailableError: the weights do not fit, or the conversion fails or takes too long.
+        UnavailableError: the weights do not fit.
         OutputError: state/ cannot be written.
     """
     cache = IrCache(state / "models")
     entry = cache.entry(weights)
     if cache.is_whole(entry):
+        cache.note_use(entry)
         return entry / MODEL_FILE
     try:
         with exclusive(cache.folder, report):
@@ -63,30 +56,21 @@ def prepare(weights: Weights, state: Path, *, report: Callable[[str], None]) -> 
 
 
 def _convert(weights: Weights, folder: Path) -> None:
-    command = module("depthd.model.convert", str(os.getpid()), weights.spec.name)
-    command += [str(weights.path.absolute()), weights.sha256, str(folder.absolute())]
+    """Write model.xml and model.bin.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    from depthd.model.checkpoint import read_tensors  # noqa: PLC0415 - not needed when prepared
+    from depthd.model.graph import build  # noqa: PLC0415
+    from depthd.model.silent_openvino import openvino  # noqa: PLC0415
+
+    tensors = read_tensors(weights.spec, weights.path, weights.sha256)
+    place = os.statvfs(folder)
+    if place.f_bavail * place.f_frsize < sum(array.nbytes for array in tensors.values()):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # OpenVINO does not say it
+    model = build(weights.spec, tensors)
     try:
-        result = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=DEADLINE,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise UnavailableError(
-            f"the conversion for OpenVINO took longer than {DEADLINE:.0f} s",
-            "look for what else keeps the box busy, or set model.engine: torch",
-        ) from error
-    if result.returncode < 0:
-        raise UnavailableError(
-            f"the conversion for OpenVINO was ended by {signal.Signals(-result.returncode).name}",
-            "it needs 1.5 GB of memory once; give it that, or copy state/ from another box",
-        )
-    if result.returncode > 0:
-        last_words = result.stderr.strip().splitlines() or [f"exit code {result.returncode}"]
-        raise UnavailableError(
-            f"the conversion for OpenVINO failed: {last_words[-1]}",
-            "correct the weights, or set model.engine: torch",
-        )
+        openvino.save_model(model, folder / MODEL_FILE, compress_to_fp16=False)
+    except RuntimeError as error:
+        raise OSError(f"OpenVINO could not write {MODEL_FILE}: {error}") from error

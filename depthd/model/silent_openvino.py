@@ -10,5 +10,6 @@ import sys
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # "not installed"
 
 import openvino  # noqa: E402 - after the line above
+from openvino import opset13 as ops  # noqa: E402
 
-__all__ = ["openvino"]
+__all__ = ["openvino", "ops"]

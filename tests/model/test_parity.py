@@ -6,16 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 from random_weights import random_network
-from upstream import Upstream
 
 from depthd.config import Model
 from depthd.model.catalogue import MODELS
 from depthd.model.engine import Engine, open_engine
-from depthd.model.network import MidasNet
 from depthd.model.weights import find_weights
+
+torch = pytest.importorskip("torch")
+from upstream import Upstream  # noqa: E402 - needs torch
+
+from depthd.model.network import MidasNet  # noqa: E402 - needs torch
 
 SHAPES = [(256, 256), (256, 192), (192, 256), (256, 160), (384, 288)]
 

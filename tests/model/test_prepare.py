@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import subprocess
@@ -12,8 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
-from random_weights import random_network
 
 from depthd.config import Model
 from depthd.contract.errors import OutputError, UnavailableError
@@ -84,7 +81,7 @@ def test_damaged_entry_is_rebuilt(
 
 
 @pytest.mark.parametrize("change", ["weights", "openvino", "converter", "model"])
-def test_whatever_the_result_depends_on_makes_a_new_entry_in_place_of_the_old(
+def test_whatever_the_result_depends_on_makes_a_new_entry(
     change: str,
     weights: Weights,
     tmp_path: Path,
@@ -102,8 +99,8 @@ def test_whatever_the_result_depends_on_makes_a_new_entry_in_place_of_the_old(
     else:
         monkeypatch.setattr(ir_cache, "CONVERTER_VERSION", 99)
     run(weights, tmp_path)
-    assert len(entries(tmp_path)) == 1
-    assert entries(tmp_path) != before
+    assert len(entries(tmp_path)) == 2
+    assert set(before) < set(entries(tmp_path))
 
 
 def test_leftovers_of_a_killed_conversion_go(
@@ -171,47 +168,49 @@ def test_of_two_at_once_one_converts_and_both_are_served(
     assert len(entries(tmp_path)) == 1
 
 
-def test_conversion_that_takes_too_long_is_ended(
-    weights: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_several_are_kept_and_those_used_last_stay(
+    weights: Weights, tmp_path: Path, converter: Converter
 ) -> None:
-    monkeypatch.setattr(prepare, "DEADLINE", 0.05)
-    with pytest.raises(UnavailableError, match="longer than"):
-        prepare.prepare(weights, tmp_path, report=print)
-    assert entries(tmp_path) == []
+    others = [replace(weights, sha256=f"{number:064}") for number in range(6)]
+    first = run(weights, tmp_path)
+    for other in others:
+        run(other, tmp_path)
+        assert run(weights, tmp_path) == first  # in use: never the one that goes
+    assert converter.runs == 1 + len(others)
+    assert len(entries(tmp_path)) == ir_cache.MOST_ENTRIES
+    assert prepare.is_prepared(others[-1], tmp_path)
+    assert not prepare.is_prepared(others[0], tmp_path)
 
 
-def test_conversion_that_is_killed_says_what_it_needs(
-    weights: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_full_disk_is_no_fault_of_the_weights(
+    random_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    victim = tmp_path / "python"
-    victim.write_text("#!/bin/sh\nkill -9 $$\n")
-    victim.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(victim))
-    with pytest.raises(UnavailableError, match="ended by SIGKILL") as caught:
+    weights = find_weights(Model(weights=random_weights), tmp_path, report=print)
+    place = os.statvfs(tmp_path)
+    monkeypatch.setattr(os, "statvfs", lambda _: os.statvfs_result([*place[:4], 100, *place[5:]]))
+    with pytest.raises(OutputError, match="No space left") as caught:
         prepare.prepare(weights, tmp_path, report=print)
-    assert "GB of memory" in caught.value.hint
+    assert caught.value.exit_code == 73
     assert entries(tmp_path) == []
 
 
-def test_weights_that_give_no_depth_are_refused_in_words(tmp_path: Path) -> None:
-    tensors = random_network("builtin").state_dict()
-    tensors["scratch.output_conv.4.bias"][0] = float("nan")
-    path = tmp_path / "nan.pt"
-    torch.save(dict(tensors), path)
-    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    weights = Weights(MODELS["builtin"], path, sha256, fallback=False, source="", published=False)
-    with pytest.raises(UnavailableError, match=r"OpenVINO failed: .* are the weights finite"):
-        prepare.prepare(weights, tmp_path, report=print)
+def test_a_disk_that_fills_up_while_openvino_writes(random_weights: Path, tmp_path: Path) -> None:
+    limited = (
+        "import resource, sys; from pathlib import Path\n"
+        "from depthd.config import Model\n"
+        "from depthd.model.prepare import prepare\n"
+        "from depthd.model.weights import find_weights\n"
+        "weights = find_weights(Model(weights=sys.argv[1]), Path(), report=print)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))\n"
+        "prepare(weights, Path(sys.argv[2]), report=print)\n"
+    )
+    child = subprocess.run(
+        [sys.executable, "-c", limited, str(random_weights), str(tmp_path)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "OutputError: cannot write to" in child.stderr
+    assert "OpenVINO could not write model.xml" in child.stderr
     assert entries(tmp_path) == []
-
-
-def test_orphaned_conversion_ends(weights: Weights, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "depthd.model.convert", str(os.getpid() + 1)]
-    command += [weights.spec.name, str(weights.path), weights.sha256, str(tmp_path)]
-    child = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert child.returncode == 75
-    assert "nobody waits" in child.stderr
-    assert not (tmp_path / "model.xml").exists()
 
 
 def test_network_gone_after_the_check_is_an_error_in_words(

@@ -17,7 +17,7 @@ sys.exit("telemetry was imported" if telemetry else 0)
 """
 
 
-@pytest.mark.parametrize("module", ["depthd.model.engine_openvino", "depthd.model.convert"])
+@pytest.mark.parametrize("module", ["depthd.model.engine_openvino", "depthd.model.graph"])
 def test_openvino_is_silent(module: str, tmp_path: Path) -> None:
     environment = {name: text for name, text in os.environ.items() if name != "CI"}
     run = subprocess.run(
