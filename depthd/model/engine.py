@@ -94,12 +94,19 @@ def open_engine(
         UnavailableError: the engine is not installed, the processor lacks the precision, or the
             weights do not fit the network.
     """
-    installed = importlib.util.find_spec("openvino") is not None
-    if config.engine == "torch" or (config.engine == "auto" and not installed):
+    if config.engine == "torch" or (config.engine == "auto" and not _installed("openvino")):
+        if not all(map(_installed, ("torch", "torchvision", "timm"))):
+            raise UnavailableError(
+                "model.engine is torch, which is not installed"
+                if config.engine == "torch"
+                else "neither openvino nor torch is installed",
+                "run \"pip install 'depthd[torch]'\" in depthd's environment"
+                + (", or set model.engine: auto" if _installed("openvino") else ""),
+            )
         from depthd.model.engine_torch import TorchEngine  # noqa: PLC0415 - two seconds
 
         return TorchEngine(config, weights)
-    if not installed:
+    if not _installed("openvino"):
         raise UnavailableError(
             "model.engine is openvino, which is not installed",
             "run 'pip install openvino', or set model.engine: torch",
@@ -108,6 +115,13 @@ def open_engine(
     from depthd.model.prepare import prepare  # noqa: PLC0415 - not needed for torch
 
     return OpenVinoEngine(config, prepare(weights, state, report=report), is_busy=is_busy)
+
+
+def _installed(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ValueError:  # blocked on purpose
+        return False
 
 
 def processor_name() -> str:
