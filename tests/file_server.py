@@ -21,6 +21,7 @@ class Script:
 
     content: bytes
     status: int = 200
+    location: str = ""  # where a redirection leads
     ranges: bool = True
     shift: int = 0  # answers ranges that many bytes too late
     chunked: bool = False
@@ -39,6 +40,12 @@ def _handler(script: Script) -> type[BaseHTTPRequestHandler]:
             wanted = self.headers.get("Range", "")
             script.asked.append(wanted)
             self.close_connection = True
+            if script.location:
+                self.send_response(script.status)
+                self.send_header("Location", script.location)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
             if script.status != 200:
                 self.send_error(script.status)
                 return

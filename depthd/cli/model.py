@@ -36,7 +36,7 @@ def list_models(configured: Configured) -> None:
     for name, spec in MODELS.items():
         found = _look(config, name)
         where = found.path if found is not None else "not here; get them by 'depthd model fetch'"
-        digest = found.sha256[:8] if found is not None else spec.sha256_prefix
+        digest = (found.sha256 if found is not None else spec.sha256_prefix)[:8]
         chosen = "configured" if name == config.model.name else ""
         rows.append((name, digest, where, chosen))
     show(rows, head=("model", "SHA-256", "weights", ""))
@@ -52,7 +52,10 @@ def list_models(configured: Configured) -> None:
     help="Take the published file from a disk instead of the network.",
 )
 def fetch(configured: Configured, source: Path | None) -> None:
-    """Get the weights into state/, checked by SHA-256.
+    """Get the weights into state/.
+
+    Of the published file's SHA-256 eight digits are known beforehand. When it first comes here, all
+    64 are noted beside it, and compared from then on.
 
     \b
     Examples:
@@ -72,16 +75,23 @@ def fetch(configured: Configured, source: Path | None) -> None:
 @command.command("verify")
 @configured
 def verify(configured: Configured) -> None:
-    """Check that the weights that would serve are here and whole.
+    """Load the weights that would serve.
 
-    Nothing is downloaded. Exit code 69 when they are not and no fallback is allowed.
+    Nothing is downloaded. Every tensor must be there, fit the network, and hold finite numbers. Exit code 69 when it is
+    not so, or when there are none and no fallback is allowed.
 
     \b
     Example:
       depthd model verify --set model.fallback=none
     """
+    from depthd.model.checkpoint import read_tensors  # noqa: PLC0415 - numpy
+
     config = configured.config()
-    _say_found(find_weights(config.model, config.folder("state"), report=report, online=False))
+    weights = find_weights(config.model, config.folder("state"), report=report, online=False)
+    tensors = read_tensors(weights.spec, weights.path, weights.sha256)
+    _say_found(weights)
+    numbers = sum(tensor.size for tensor in tensors.values())
+    click.echo(f"{len(tensors)} tensors, {numbers / 1e6:.1f} million numbers, all finite: it loads")
 
 
 @command.command("prepare")
@@ -124,3 +134,10 @@ def _say_found(weights: Weights) -> None:
     click.echo(f"{weights.spec.name}{stands_in}: {printable(str(weights.path))}")
     origin = "published file" if weights.published else "a file of your own"
     click.echo(f"SHA-256 {weights.sha256} ({origin}, {weights.source})")
+    match weights.compared:
+        case 0:
+            click.echo("there is nothing known to compare it with")
+        case 64:
+            click.echo("all 64 digits are those that are known")
+        case digits:
+            click.echo(f"the first {digits} digits are those that are published")

@@ -12,7 +12,8 @@ class ModelSpec:
     Attributes:
         backbone, features, expand, plane: arguments of `MidasNet`.
         url: official download; empty where the weights ship in the package.
-        sha256_prefix: how the SHA-256 of the published file begins, in hexadecimal.
+        sha256_prefix: the SHA-256 of the published file in hexadecimal, as far as it is known: all
+            64 digits of the package's own, the eight that MiDaS's authors publish of theirs.
         bytes: size of the published file as far as it is known, for people and progress only.
         file_names: what the published file is called; the first is the name in state/weights/,
             all are looked for in torch hub's cache.
@@ -52,7 +53,7 @@ MODELS: dict[str, ModelSpec] = {
             expand=False,
             plane=True,
             url="",
-            sha256_prefix="",
+            sha256_prefix="a8c381c5dc3f88d91f241e70f355da29f49ddea5c0b0c220d281116f36ebcd10",
             bytes=0,
             file_names=("builtin.safetensors",),
             package_data="data/builtin.safetensors",

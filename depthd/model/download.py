@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from depthd import __version__
-from depthd.contract.errors import OutputError, UnavailableError
+from depthd.contract.errors import OutputError, TemporaryError, UnavailableError
 from depthd.model.storage import exclusive, publish, sha256_file
 
 _CHUNK = 1 << 16
@@ -76,10 +77,11 @@ def download(
 
     Raises:
         UnavailableError: it cannot be had, or it is not the right file.
+        TemporaryError: the server cannot be reached or breaks off; later it may do better.
         OutputError: the disk does not take it.
     """
-    if not url.startswith(("http://", "https://")):
-        raise UnavailableError(f"{url!r} is not an http or https address")
+    if fault := fault_of_address(url):
+        raise UnavailableError(fault)
     try:
         with exclusive(target.parent, report):
             if target.is_file() and (sha256 := sha256_file(target)).startswith(sha256_prefix):
@@ -90,6 +92,21 @@ def download(
             f"cannot write to {target.parent}: {error.strerror or error}",
             "make room there, or correct the folder's rights",
         ) from error
+
+
+def fault_of_address(url: str) -> str:
+    """Why nothing can be downloaded from there, in words; empty for a usable address."""
+    is_one_word = url.isascii() and url.isprintable() and " " not in url
+    try:
+        parts = urlsplit(url)
+        is_usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:  # a port that is no number, half a bracket
+        is_usable = False
+    if not is_one_word or not is_usable:
+        return f"{url!r} is not an http or https address"
+    if parts.username is not None:
+        return "an address with a user name and password cannot be used"
+    return ""
 
 
 def _download(
@@ -113,13 +130,14 @@ def _download(
             return sha256
         size = part.stat().st_size
         part.unlink()
-        reason = f"what it sent ({size} bytes, SHA-256 {sha256[:8]}...) is not the file asked for"
+        begins = sha256[: len(sha256_prefix)]
+        reason = f"what it sent ({size} bytes, SHA-256 {begins}) is not the file asked for"
         if fresh:
             raise UnavailableError(
-                f"{url}: {reason}, which begins {sha256_prefix}",
+                f"{url}: {reason}, whose SHA-256 begins {sha256_prefix}",
                 "look whether a proxy or a login page answered in the server's place",
             )
-    raise UnavailableError(f"{url}: {reason} ({limits.attempts} attempts)")
+    raise TemporaryError(f"{url}: {reason} ({limits.attempts} attempts)")
 
 
 def _receive(url: str, part: Path, report: Callable[[str], None], limits: Limits) -> None:
@@ -154,6 +172,8 @@ def _open(request: urllib.request.Request, part: Path, limits: Limits) -> HTTPRe
     except urllib.error.HTTPError as error:
         error.close()
         answer = f"the server answered {error.code} {error.reason}"
+        if 300 <= error.code < 400:
+            answer = f"the server redirects in a circle, or to where it may not ({error.code})"
         if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and part.exists():
             part.unlink()
             raise _BrokenOffError(answer) from error
@@ -162,8 +182,8 @@ def _open(request: urllib.request.Request, part: Path, limits: Limits) -> HTTPRe
         raise UnavailableError(f"{request.full_url}: {answer}") from error
     except urllib.error.URLError as error:
         # No connection at all: a box without network should not wait for further attempts.
-        raise UnavailableError(f"{request.full_url} cannot be reached: {error.reason}") from error
-    except (OSError, HTTPException) as error:
+        raise TemporaryError(f"{request.full_url} cannot be reached: {error.reason}") from error
+    except (OSError, HTTPException, ValueError) as error:  # ValueError: redirected to no address
         raise _BrokenOffError(str(error) or type(error).__name__) from error
     return response
 

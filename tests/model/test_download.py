@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from file_server import Script, proxy, serving
 
-from depthd.contract.errors import OutputError, UnavailableError
+from depthd.contract.errors import OutputError, TemporaryError, UnavailableError
 from depthd.model.download import Limits, download
 
 CONTENT = os.urandom(300_000)
@@ -73,7 +73,7 @@ def test_cut_off_in_chunked_transfer_is_found_by_the_hash(target: Path) -> None:
 def test_the_next_run_goes_on_where_the_last_gave_up(target: Path) -> None:
     with (
         serving(Script(CONTENT, cuts=[10] * QUICK.attempts)) as url,
-        pytest.raises(UnavailableError, match="4 attempts"),
+        pytest.raises(TemporaryError, match="4 attempts"),
     ):
         download(url, target, PREFIX, report=print, limits=QUICK)
     assert not target.exists()
@@ -126,7 +126,8 @@ def test_wrong_hash_is_refused_at_once_and_leaves_nothing(target: Path) -> None:
 @pytest.mark.parametrize(("status", "requests"), [(403, 1), (404, 1), (407, 1), (503, 4), (429, 4)])
 def test_refusals(status: int, requests: int, target: Path) -> None:
     script = Script(CONTENT, status=status)
-    with serving(script) as url, pytest.raises(UnavailableError, match=f"answered {status}"):
+    kind = UnavailableError if requests == 1 else TemporaryError
+    with serving(script) as url, pytest.raises(kind, match=f"answered {status}"):
         download(url, target, PREFIX, report=print, limits=QUICK)
     assert len(script.asked) == requests
     assert not target.exists()
@@ -136,26 +137,26 @@ def test_nobody_listens(target: Path) -> None:
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{server.getsockname()[1]}/weights.pt"
-        with pytest.raises(UnavailableError, match=r"cannot be reached: .*refused"):
+        with pytest.raises(TemporaryError, match=r"cannot be reached: .*refused"):
             download(url, target, PREFIX, report=print, limits=QUICK)
 
 
 def test_unknown_host(target: Path) -> None:
-    with pytest.raises(UnavailableError, match="cannot be reached"):
+    with pytest.raises(TemporaryError, match="cannot be reached"):
         download("http://weights.invalid/x", target, PREFIX, report=print, limits=QUICK)
 
 
 def test_server_that_accepts_and_says_nothing(target: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}/weights.pt"
-        with pytest.raises(UnavailableError, match="timed out"):
+        with pytest.raises(TemporaryError, match="timed out"):
             download(url, target, PREFIX, report=print, limits=QUICK)
 
 
 def test_stall_in_the_middle(target: Path) -> None:
     script = Script(CONTENT, hold=threading.Event(), hold_after=1000)
     with serving(script) as url:
-        with pytest.raises(UnavailableError, match="timed out"):
+        with pytest.raises(TemporaryError, match="timed out"):
             download(url, target, PREFIX, report=print, limits=QUICK)
         script.hold.set()
     assert script.asked == ["", "bytes=1000-", "bytes=2000-", "bytes=3000-"]
@@ -179,7 +180,7 @@ def test_server_that_drips(target: Path) -> None:
         thread = threading.Thread(target=drip)
         thread.start()
         url = f"http://127.0.0.1:{server.getsockname()[1]}/weights.pt"
-        with pytest.raises(UnavailableError, match="bytes in 0 s"):
+        with pytest.raises(TemporaryError, match="bytes in 0 s"):
             download(url, target, PREFIX, report=print, limits=Limits(stall=0.3, attempts=1))
         done.set()
         thread.join()
@@ -192,6 +193,41 @@ def test_proxy_from_the_environment(target: Path, monkeypatch: pytest.MonkeyPatc
         monkeypatch.delenv("NO_PROXY", raising=False)
         fetch(url, target)
         assert seen == [url]
+
+
+@pytest.mark.parametrize("location", ["/weights.pt", "file:///etc/passwd"])
+def test_a_redirection_that_leads_nowhere_is_one_line(location: str, target: Path) -> None:
+    script = Script(CONTENT, status=302, location=location)
+    with serving(script) as url, pytest.raises(UnavailableError, match=r"redirects") as caught:
+        download(url, target, PREFIX, report=print, limits=QUICK)
+    assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize("location", ["http://[::1/x", "http://host:port/x", "http:///x"])
+def test_a_redirection_to_no_address_is_an_error_in_words(location: str, target: Path) -> None:
+    with (
+        serving(Script(CONTENT, status=302, location=location)) as url,
+        pytest.raises((TemporaryError, UnavailableError), match=url),
+    ):
+        download(url, target, PREFIX, report=print, limits=QUICK)
+
+
+def test_server_that_speaks_no_http(target: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def talk() -> None:
+            for _ in range(QUICK.attempts):
+                connection, _ = server.accept()
+                with connection:
+                    connection.recv(4096)
+                    connection.sendall(b"220 ready\r\n")
+
+        thread = threading.Thread(target=talk)
+        thread.start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/weights.pt"
+        with pytest.raises(TemporaryError, match="4 attempts"):
+            download(url, target, PREFIX, report=print, limits=QUICK)
+        thread.join()
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://host/x", "weights.pt", ""])

@@ -13,7 +13,14 @@ import pytest
 from file_server import Script, serving
 
 from depthd.config import Model
-from depthd.contract.errors import ExitCode, NoInputError, UnavailableError
+from depthd.contract.errors import (
+    ConfigurationError,
+    ExitCode,
+    NoInputError,
+    OutputError,
+    TemporaryError,
+    UnavailableError,
+)
 from depthd.model.catalogue import MODELS
 from depthd.model.weights import Weights, adopt_file, find_weights, weights_path
 
@@ -48,8 +55,13 @@ class Box:
 def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Box:
     """A box without network, on which the published file is CONTENT."""
     published = replace(MODELS["midas_small"], sha256_prefix=SHA256[:8])
-    builtin = replace(MODELS["builtin"], package_data=str(tmp_path / "builtin.safetensors"))
-    (tmp_path / "builtin.safetensors").write_bytes(b"12345678{}")
+    packaged = tmp_path / "builtin.safetensors"
+    packaged.write_bytes(b"12345678{}")
+    builtin = replace(
+        MODELS["builtin"],
+        package_data=str(packaged),
+        sha256_prefix=hashlib.sha256(packaged.read_bytes()).hexdigest(),
+    )
     monkeypatch.setitem(MODELS, "midas_small", published)
     monkeypatch.setitem(MODELS, "builtin", builtin)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
@@ -130,12 +142,118 @@ def test_builtin_by_choice_is_no_fallback_and_needs_no_network(box: Box) -> None
 
 
 def test_without_fallback_the_message_says_what_to_put_where(box: Box) -> None:
-    with pytest.raises(UnavailableError) as caught:
-        box.find(fallback="none")
+    with serving(Script(CONTENT, status=404)) as url:
+        box.mirror(url)
+        with pytest.raises(UnavailableError) as caught:
+            box.find(fallback="none")
     assert caught.value.exit_code == ExitCode.UNAVAILABLE
     for part in (MODELS["midas_small"].url, "MiB", SHA256[:8], "depthd model fetch --from",
                  str(box.state / "weights" / NAMES[0]), "DEPTHD_WEIGHTS_URL"):  # fmt: skip
         assert part in caught.value.hint
+
+
+def test_what_may_pass_is_tried_again(box: Box) -> None:
+    for address in ("http://127.0.0.1:1/x", "http://late-name-server.invalid/x"):
+        box.mirror(address)
+        with pytest.raises(TemporaryError, match="no weights for midas_small") as caught:
+            box.find(fallback="none")
+        assert caught.value.exit_code == ExitCode.TEMPORARY
+        assert "model fetch --from" in caught.value.hint
+
+
+def test_state_that_cannot_be_written_is_not_called_lack_of_weights(box: Box) -> None:
+    box.state.write_bytes(b"a file where the folder should be")
+    with serving(Script(CONTENT)) as url:
+        box.mirror(url)
+        with pytest.raises(OutputError, match="cannot write to") as caught:
+            box.find(fallback="none")
+    assert caught.value.exit_code == ExitCode.CANNOT_CREATE
+    assert "make room" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["weights.pt", "htp://host/x", "http://", "http:///x", "http://host:port/x", "http://[::1/x",
+     "http://host/a b", "http://host:99999/x", "http://h\u00f6st/x", "file:///x",
+     "http://host/\tx"],
+)  # fmt: skip
+def test_a_malformed_mirror_is_a_wrong_configuration(address: str, box: Box) -> None:
+    box.mirror(address)
+    with pytest.raises(ConfigurationError, match=r"DEPTHD_WEIGHTS_URL: .* is not an") as caught:
+        box.find(fallback="none")
+    assert caught.value.exit_code == ExitCode.CONFIGURATION
+    assert box.find().fallback
+    assert "DEPTHD_WEIGHTS_URL: " in box.said[-1]
+
+
+def test_a_password_in_the_mirrors_address_is_refused_and_not_told(box: Box) -> None:
+    box.mirror("https://me:secret@host/x")
+    assert box.find().fallback
+    assert "user name" in box.said[-1]
+    assert "secret" not in "".join(box.said)
+
+
+def test_all_digits_are_noted_at_first_sight_and_compared_from_then_on(box: Box) -> None:
+    hub = box.put(box.torch_home / "hub" / "checkpoints" / NAMES[0])
+    pin = box.state / "weights" / f"{NAMES[0]}.sha256"
+    assert find_weights(Model(), box.state, report=print, online=False).compared == 8
+    assert not pin.exists()  # who only looks writes nothing
+    assert box.find().compared == 8
+    assert pin.read_text() == f"{SHA256}  {NAMES[0]}\n"
+    assert box.find().compared == 64
+    assert find_weights(Model(), box.state, report=print, online=False).compared == 64
+
+    pin.write_text(f"{SHA256[:8]}{'0' * 56}  {NAMES[0]}\n")  # as if another had come first
+    assert box.find().fallback
+    assert f"{hub} is not used: its SHA-256 is {SHA256}" in box.said[0]
+    with serving(Script(CONTENT)) as url:
+        box.mirror(url)
+        assert box.find().fallback
+    assert "is not the file asked for" in box.said[-1]
+    with pytest.raises(UnavailableError, match="noted in") as caught:
+        adopt_file(MODELS["midas_small"], hub, box.state)
+    assert f"remove {pin}" in caught.value.hint
+    own = box.find(weights=hub)
+    assert (own.published, own.compared) == (False, 0)
+    pin.unlink()
+    assert box.find().path == hub
+
+
+@pytest.mark.parametrize("way", ["download", "adopt"])
+def test_what_is_fetched_is_noted(way: str, box: Box, tmp_path: Path) -> None:
+    if way == "adopt":
+        stick = box.put(tmp_path / "stick.pt")
+        assert adopt_file(MODELS["midas_small"], stick, box.state).compared == 8
+    else:
+        with serving(Script(CONTENT)) as url:
+            box.mirror(url)
+            assert box.find().compared == 8
+    folder = box.state / "weights"
+    check = ["sha256sum", "--check", f"{NAMES[0]}.sha256"]
+    assert subprocess.run(check, cwd=folder, check=False, capture_output=True).returncode == 0
+    assert box.find().compared == 64
+
+
+@pytest.mark.parametrize("content", ["", "rubbish", f"{'1' * 64}  x\n", SHA256])
+def test_a_note_that_is_not_one_is_written_anew(content: str, box: Box) -> None:
+    path = box.put(box.state / "weights" / NAMES[0])
+    pin = box.put(path.with_name(f"{NAMES[0]}.sha256"), content.encode())
+    assert box.find().compared == 8
+    assert pin.read_text().startswith(SHA256)
+
+
+def test_a_note_that_cannot_be_written_is_said_and_the_file_serves(box: Box) -> None:
+    hub = box.put(box.torch_home / "hub" / "checkpoints" / NAMES[0])
+    box.state.write_bytes(b"a file where the folder should be")
+    assert box.find().path == hub
+    assert "cannot be noted" in box.said[-1]
+
+
+def test_the_packages_weights_are_those_of_the_catalogue(box: Box, tmp_path: Path) -> None:
+    assert box.find(name="builtin").compared == 64
+    (tmp_path / "builtin.safetensors").write_bytes(b"12345678{ }")
+    with pytest.raises(UnavailableError, match="are damaged"):
+        box.find(name="builtin")
 
 
 def test_fallback_without_its_file_is_an_error_too(box: Box, tmp_path: Path) -> None:
@@ -163,8 +281,9 @@ def test_offline_asks_nobody(box: Box) -> None:
 def test_adopted_file_is_found(box: Box, tmp_path: Path) -> None:
     adopted = adopt_file(MODELS["midas_small"], box.put(tmp_path / "stick" / "x.pt"), box.state)
     assert adopted.path == weights_path(adopted.spec, box.state)
-    assert box.find() == adopted
-    assert {path.name for path in adopted.path.parent.iterdir()} == {NAMES[0], ".lock"}
+    assert box.find() == replace(adopted, compared=64)
+    files = {path.name for path in adopted.path.parent.iterdir()}
+    assert files == {NAMES[0], f"{NAMES[0]}.sha256", ".lock"}
 
 
 def test_other_files_are_not_adopted(box: Box, tmp_path: Path) -> None:
@@ -179,6 +298,8 @@ def test_the_catalogue_names_the_published_file() -> None:
     spec = MODELS["midas_small"]
     assert spec.url.endswith(f"/v2_1/{spec.file_names[0]}")
     assert spec.sha256_prefix == "70d6b9c8"
+    builtin = MODELS["builtin"]
+    assert find_weights(Model(name="builtin"), Path(), report=print).sha256 == builtin.sha256_prefix
 
 
 def test_light_modules_stay_light() -> None:
