@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 from pathlib import Path
@@ -11,10 +12,14 @@ import pytest
 
 @pytest.fixture(scope="session")
 def random_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A `.pt` of random weights in the published layout of midas_small."""
-    from random_weights import save_random_weights  # noqa: PLC0415 - torch, two seconds
+    """A `.pt` of random weights in the published layout of midas_small; safetensors without torch.
 
-    return save_random_weights(tmp_path_factory.mktemp("weights") / "midas_v21_small_256.pt")
+    A session that has torch writes the former, so that all engines see what the authors publish.
+    """
+    from random_weights import save_random_weights  # noqa: PLC0415 - numpy
+
+    suffix = ".pt" if importlib.util.find_spec("torch") else ".safetensors"
+    return save_random_weights(tmp_path_factory.mktemp("weights") / f"midas_v21_small_256{suffix}")
 
 
 @pytest.fixture(scope="session")
