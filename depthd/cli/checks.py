@@ -23,6 +23,7 @@ def check(config: Config) -> Iterator[Finding]:
     yield _disk(config)
     yield _events(config)
     yield _weights(config)
+    yield _cage()
     yield from check_engine(config)
 
 
@@ -47,6 +48,12 @@ def _events(config: Config) -> Finding:
         return Finding("events", "FAILED", f"{problem}; set intake.watch: auto")
     polling = f"polling every {config.intake.poll_interval:g} s instead"
     return Finding("events", "warning", f"{problem}; {polling}")
+
+
+def _cage() -> Finding:
+    """Can the worker be shut in once it has loaded its model? See system/cage.py."""
+    cage = offered()
+    return Finding("cage", "warning" if cage.lacking else "ok", f"the worker will be {cage}")
 
 
 def _weights(config: Config) -> Finding:
