@@ -61,9 +61,12 @@ def slim_debian(folder: Path) -> None:
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> str:
     have = subprocess.run(["podman", "image", "exists", BASE], check=False).returncode == 0
-    if not have and subprocess.run(
-        ["timeout", "60", "podman", "pull", "--quiet", BASE], check=False
-    ).returncode:
+    if (
+        not have
+        and subprocess.run(
+            ["timeout", "60", "podman", "pull", "--quiet", BASE], check=False
+        ).returncode
+    ):
         slim_debian(tmp_path_factory.mktemp("base"))
     # In a chroot, because the build needs no container, and a container may be refused here.
     podman("build", "--format", "docker", "--isolation", "chroot", "--network", "host",
@@ -129,9 +132,10 @@ def test_it_serves_and_stops_as_a_service_does(image: str, volume: Path) -> None
         podman("exec", NAME, "touch", f"{place}/x", code=1)
     podman("stop", "--time", "60", NAME)
     assert state()["ExitCode"] == 0
-    assert '"event": "service.stopped"' in podman("logs", NAME) + (
-        volume / "log/depthd.jsonl"
-    ).read_text()
+    assert (
+        '"event": "service.stopped"'
+        in podman("logs", NAME) + (volume / "log/depthd.jsonl").read_text()
+    )
     podman("start", NAME)
     drop(volume, "two.jpg")
     wait_for(volume / "done/two.jpg")

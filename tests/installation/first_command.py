@@ -35,7 +35,9 @@ def megabytes(*folders: Path) -> int:
 def main() -> int:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(tempfile.mkdtemp())
     if folder.resolve() != PROJECT:
-        files = subprocess.run(["git", "archive", "HEAD"], cwd=PROJECT, check=True, capture_output=True)
+        files = subprocess.run(
+            ["git", "archive", "HEAD"], cwd=PROJECT, check=True, capture_output=True
+        )
         subprocess.run(["tar", "-x", "-C", str(folder)], input=files.stdout, check=True)
     environment, temporary = folder / ".venv", folder / ".tmp"
     temporary.mkdir(exist_ok=True)
