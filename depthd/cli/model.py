@@ -77,8 +77,8 @@ def fetch(configured: Configured, source: Path | None) -> None:
 def verify(configured: Configured) -> None:
     """Load the weights that would serve.
 
-    Nothing is downloaded. Every tensor must be there, fit the network, and hold finite numbers. Exit code 69 when it is
-    not so, or when there are none and no fallback is allowed.
+    Nothing is downloaded. Every tensor must be there, fit the network, and hold finite numbers.
+    Exit code 69 when it is not so, or when there are none and no fallback is allowed.
 
     \b
     Example:
