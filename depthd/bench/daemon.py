@@ -16,8 +16,7 @@ from typing import IO, Any, Self
 from depthd.bench import processes
 from depthd.config import Config
 from depthd.contract.errors import UnavailableError
-from depthd.contract.events import Event
-from depthd.supervisor.logs import FILE_NAME
+from depthd.contract.events import LOG_FILE, Event
 from depthd.system.python import module
 
 _LOOK_EVERY = 0.02
@@ -57,7 +56,7 @@ class Daemon:
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith("DEPTHD_")
         }
-        self._log_path = config.folder("log") / FILE_NAME
+        self._log_path = config.folder("log") / LOG_FILE
         self._log: IO[bytes] | None = None
         self._rest = b""
         self._words = folder / "words"

@@ -13,7 +13,7 @@ from depthd.cli.finding import Finding
 from depthd.cli.identity import user_name
 from depthd.config import Config
 from depthd.config.declaration import Paths
-from depthd.supervisor.logs import FILE_NAME
+from depthd.contract.events import LOG_FILE
 from depthd.system import files
 
 HIDDEN = ".depthd-check-"
@@ -63,7 +63,7 @@ def _folder(name: str, path: Path) -> Finding:
 def _leftovers(config: Config) -> Finding:
     """Can the daemon go on with what an earlier one left? One that ran as root locks it out."""
     work = config.folder("work")
-    log = config.folder("log") / FILE_NAME
+    log = config.folder("log") / LOG_FILE
     found = [log] if os.path.lexists(log) else []
     if os.path.isdir(work):
         found += (Path(entry.path) for entry in islice(os.scandir(work), _LOOKED_AT))

@@ -23,9 +23,8 @@ from depthd.cli.report import report
 from depthd.config import Config
 from depthd.config.load import load
 from depthd.contract.errors import DepthdError, ExitCode, OutputError, UnavailableError
-from depthd.contract.events import Event
+from depthd.contract.events import LOG_FILE, Event
 from depthd.contract.manifest import Manifest
-from depthd.supervisor.logs import FILE_NAME
 from depthd.system.python import module
 
 _DEADLINE = 900.0  # seconds; a first start may download and convert the network
@@ -122,7 +121,7 @@ def _watch(
     report(f"starting the daemon on {config.root}")
     story = _Story()
     deadline = time.monotonic() + _DEADLINE
-    log = config.folder("log") / FILE_NAME
+    log = config.folder("log") / LOG_FILE
     position = 0
     while not story.is_over:
         if daemon.poll() is not None:

@@ -18,7 +18,7 @@ from depthd.config import Config
 from depthd.contract.errors import DepthdError, PhotoError
 from depthd.model.prepare import is_prepared
 from depthd.model.weights import find_weights
-from depthd.system import memory
+from depthd.worker import memory
 
 MEGAPIXELS = 12
 _WIDTH, _HEIGHT = 4000, 3000

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
+
+LOG_FILE = "depthd.jsonl"  # in the folder log/
 
 
 class Event(StrEnum):
@@ -134,3 +137,9 @@ def most_a_minute(event: Event) -> int:
     A hundred photos a second are more than any work on them comes near to.
     """
     return 6000 if event.startswith("photo.") else 300
+
+
+class Emit(Protocol):
+    """What a room gets to tell what happens: one event, its fields by name."""
+
+    def __call__(self, event: Event, /, **fields: object) -> None: ...

@@ -15,7 +15,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from depthd.contract.errors import FaultCode, NoInputError
 from depthd.contract.names import printable
-from depthd.system import files
 
 FILE_NAME = "status.json"
 HEARTBEAT = 10.0  # seconds between two writings while nothing changes
@@ -105,31 +104,6 @@ class Status(_Part):
         if now - self.updated > _OUT_OF_DATE:
             return f"the daemon has said nothing since {self.updated:%Y-%m-%dT%H:%M:%SZ}"
         return ""
-
-
-class StatusFile:
-    """Writes status.json when something changed, and now and then to show that it lives."""
-
-    def __init__(self, state: Path) -> None:
-        self._path = state / FILE_NAME
-        self._last: Status | None = None
-
-    def write(self, status: Status) -> None:
-        """Replace the file.
-
-        Raises:
-            OSError: state/ cannot be written.
-        """
-        if self._last is not None and not self._is_news(status, self._last):
-            return
-        files.write_atomic(self._path, status.model_dump_json(indent=2).encode() + b"\n", 0o640)
-        self._last = status
-
-    @staticmethod
-    def _is_news(status: Status, last: Status) -> bool:
-        if status.updated - last.updated >= timedelta(seconds=HEARTBEAT):
-            return True
-        return status.model_copy(update={"updated": last.updated}) != last
 
 
 def read(state: Path) -> Status:

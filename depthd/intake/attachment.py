@@ -12,10 +12,9 @@ from collections import deque
 from collections.abc import Callable
 
 from depthd.config import Config
-from depthd.contract.events import Event
+from depthd.contract.events import Emit, Event
 from depthd.intake.mounts import shared_type
 from depthd.intake.watch import Watcher
-from depthd.supervisor.logs import Emit
 from depthd.system import files
 from depthd.system.nesting import nested
 

@@ -13,6 +13,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from depthd.config import Config
+from depthd.contract.events import Emit
 from depthd.intake.candidate import Candidate
 from depthd.intake.immovable import Immovables
 from depthd.intake.patterns import Names
@@ -20,7 +21,6 @@ from depthd.intake.refusals import EXAMPLES, Refusals, Remaining
 from depthd.intake.rights import Folder, Refusal, kind_refusal
 from depthd.intake.scan import MAX_DEPTH, Found, Looker, is_long
 from depthd.intake.settle import Settling
-from depthd.supervisor.logs import Emit
 
 _HELD = "it waits for its folder, whose results cannot be written"
 _LOOKS = 256  # second looks fetched at a time, and photos passed over in one `take`

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Collection
 
 from depthd.config import Config
-from depthd.contract.events import Event
+from depthd.contract.events import Emit, Event
 from depthd.intake.attachment import Attachment
 from depthd.intake.candidate import Candidate, top_of
 from depthd.intake.entries import Entries
@@ -19,7 +19,6 @@ from depthd.intake.rights import Folder, Refusal
 from depthd.intake.rounds import Rounds, Scan
 from depthd.intake.scan import Found, Looker, Walk, walk
 from depthd.intake.watch import Happening, Kind
-from depthd.supervisor.logs import Emit
 
 _SLICE = 0.002  # seconds for notes, for second looks and for scans, each
 _TRACKED = 50_000  # files remembered at a time; the others are found by later scans

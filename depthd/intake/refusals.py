@@ -7,9 +7,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from depthd.contract.events import Event
+from depthd.contract.events import Emit, Event
 from depthd.intake.rights import NO_PHOTO, Refusal
-from depthd.supervisor.logs import Emit
 
 EXAMPLES = 20
 

@@ -12,9 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
 
-from depthd.contract.events import Event
+from depthd.contract.events import Emit, Event
 from depthd.supervisor.backoff import Backoff
-from depthd.supervisor.logs import Emit
 from depthd.supervisor.table import NEVER, Entry
 
 _PHOTO = Backoff(first=1.0, longest=3600.0)

@@ -25,7 +25,7 @@ from depthd.channel.messages import (
 )
 from depthd.config import Config
 from depthd.contract.errors import FaultCode
-from depthd.contract.events import Event
+from depthd.contract.events import Emit, Event
 from depthd.contract.states import State
 from depthd.spool import Job, Verdict
 from depthd.supervisor.errands import Errands, Opened, Recovered
@@ -33,7 +33,6 @@ from depthd.supervisor.filework import FileWork
 from depthd.supervisor.gate import Gate
 from depthd.supervisor.homeward import Homeward
 from depthd.supervisor.keeper import Keeper, News
-from depthd.supervisor.logs import Emit
 from depthd.supervisor.suspects import Suspects
 from depthd.supervisor.table import NEVER, Entry
 

@@ -10,17 +10,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
-from depthd.contract.events import Event
+from depthd.contract.events import Emit, Event
 
 Item = TypeVar("Item")
-
-
-class Emit(Protocol):
-    """What a room gets to tell what happens: one event, its fields by name."""
-
-    def __call__(self, event: Event, /, **fields: object) -> None: ...
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,8 @@ Knows times and reasons; who looks whether it is over is the loop. Times are sec
 
 from __future__ import annotations
 
-from depthd.contract.events import Event
+from depthd.contract.events import Emit, Event
 from depthd.supervisor.backoff import Backoff
-from depthd.supervisor.logs import Emit
 
 _SERVICE = Backoff(first=1.0, longest=60.0)
 

@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any
 
 from depthd.contract.errors import FAULTS, FaultCode
-from depthd.contract.events import Event
+from depthd.contract.events import Emit, Event
 from depthd.contract.names import SetName
 from depthd.contract.states import State
 from depthd.contract.status import Failure
@@ -26,7 +26,6 @@ from depthd.supervisor.aside import Aside, Holds
 from depthd.supervisor.errands import Brought, Errands, Recovered, Stage, Trouble
 from depthd.supervisor.filework import FileWork
 from depthd.supervisor.gate import Gate
-from depthd.supervisor.logs import Emit
 from depthd.supervisor.table import Entry, Table
 
 _REMEMBERED_FAILURES = 20

@@ -13,9 +13,8 @@ from depthd import __version__
 from depthd.channel.messages import FromWorker, Hello, ProtocolError, Ready, Step, Unavailable
 from depthd.config import Config
 from depthd.contract.errors import DepthdError, ExitCode, UnavailableError
-from depthd.contract.events import Event
+from depthd.contract.events import Emit, Event
 from depthd.supervisor.backoff import Backoff
-from depthd.supervisor.logs import Emit
 from depthd.supervisor.table import NEVER
 from depthd.supervisor.worker_process import Worker
 

@@ -20,15 +20,12 @@ from typing import Any, NoReturn
 import structlog
 
 from depthd.config.declaration import Log
-from depthd.contract.events import MEANINGS, Event, most_a_minute
-from depthd.supervisor.events_out import Drain, Emit
+from depthd.contract.events import LOG_FILE, MEANINGS, Event, most_a_minute
+from depthd.supervisor.events_out import Drain
 from depthd.supervisor.flood import Flood
 from depthd.supervisor.log_file import LogFile
 from depthd.supervisor.log_line import Entry, encode, entry_of, for_people
 
-__all__ = ["FILE_NAME", "Emit", "Logs", "configure"]
-
-FILE_NAME = "depthd.jsonl"
 _PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3}  # of syslog, see sd-daemon(3)
 _LINES_WAITING = 1000  # for the reader of standard error
 _PATIENCE = 1.0  # seconds that a reader of standard error gets at the end
@@ -152,7 +149,7 @@ def configure(log: Log, folder: Path | None, *, stderr: int = 2) -> Logs:
         folder: where depthd.jsonl goes; None writes no file.
         stderr: descriptor of standard error.
     """
-    file = LogFile(folder / FILE_NAME) if log.file and folder is not None else None
+    file = LogFile(folder / LOG_FILE) if log.file and folder is not None else None
     return Logs(log.level, Sinks(file, _open_console(log.format, stderr)))
 
 

@@ -20,7 +20,7 @@ from depthd.contract import status
 from depthd.contract.errors import DepthdError, ExitCode, OutputError
 from depthd.contract.events import Event
 from depthd.contract.names import printable
-from depthd.contract.status import StatusFile, StatusState
+from depthd.contract.status import StatusState
 from depthd.intake import Candidate, Intake
 from depthd.spool import Immovable, Vanished
 from depthd.supervisor import report
@@ -33,6 +33,7 @@ from depthd.supervisor.keeper import Keeper, StartWorker
 from depthd.supervisor.logs import Logs, configure
 from depthd.supervisor.parts import Parts
 from depthd.supervisor.signals import Signals
+from depthd.supervisor.status_file import StatusFile
 from depthd.supervisor.worker_process import WorkerProcess
 from depthd.system.notify import Notifier
 

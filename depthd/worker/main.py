@@ -26,7 +26,7 @@ from depthd.channel.messages import Hello, Message, Ready, Setup, Step, Unavaila
 from depthd.config import Config
 from depthd.contract.errors import DepthdError, ExitCode
 from depthd.system.cage import enclose
-from depthd.system.memory import limit_resident
+from depthd.worker.memory import limit_resident
 
 _PR_SET_PDEATHSIG = 1
 _FIRST_VICTIM = "500"  # when memory runs out the kernel takes the worker, not the supervisor

@@ -16,6 +16,7 @@ import pytest
 from depthd import cli
 from depthd.contract import status
 from depthd.contract.errors import FaultCode, NoInputError
+from depthd.supervisor.status_file import StatusFile
 
 NOW = datetime.now(UTC)
 NAME = "cam1/\x1b[31mred[/red]\u202e\n\udcff.jpg"
@@ -56,7 +57,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def write(root: Path, what: status.Status) -> None:
-    status.StatusFile(root / "state").write(what)
+    StatusFile(root / "state").write(what)
 
 
 def test_what_is_written_is_read(root: Path) -> None:
@@ -74,7 +75,7 @@ def test_there_is_none_or_another_file(root: Path) -> None:
 
 
 def test_it_is_written_when_something_changed_or_the_heartbeat_is_due(root: Path) -> None:
-    file = status.StatusFile(root / "state")
+    file = StatusFile(root / "state")
     updates = []
     for seconds, done in ((0, 90), (5, 90), (6, 91), (15, 91), (16, 91)):
         file.write(make(updated=NOW + timedelta(seconds=seconds), done=done))

@@ -23,7 +23,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from depthd.config.declaration import Log
-from depthd.contract.events import MEANINGS, Event, most_a_minute
+from depthd.contract.events import LOG_FILE, MEANINGS, Event, most_a_minute
 from depthd.supervisor import flood, log_line, logs
 
 HOSTILE = [
@@ -87,7 +87,7 @@ def test_every_event_has_its_declared_level(tmp_path: Path, stderr: Capture) -> 
     log.close()
     said = {json.loads(line)["event"]: json.loads(line)["level"] for line in stderr[1]()}
     assert said == {event: meaning.level for event, meaning in MEANINGS.items()}
-    assert not (tmp_path / logs.FILE_NAME).exists()
+    assert not (tmp_path / LOG_FILE).exists()
 
 
 def test_events_below_the_level_are_not_written(tmp_path: Path, stderr: Capture) -> None:
@@ -95,7 +95,7 @@ def test_events_below_the_level_are_not_written(tmp_path: Path, stderr: Capture)
     for event in (Event.PHOTO_DONE, Event.SERVICE_PAUSED, Event.PHOTO_FAILED):
         log.emit(event)
     log.close()
-    assert [entry["level"] for entry in entries(tmp_path / logs.FILE_NAME)] == ["warning", "error"]
+    assert [entry["level"] for entry in entries(tmp_path / LOG_FILE)] == ["warning", "error"]
     assert len(stderr[1]()) == 2
 
 
@@ -110,7 +110,7 @@ def test_hostile_names_stay_one_printable_line(
     (line,) = stderr[1]()
     assert line.isprintable()
     assert len(line.splitlines()) == 1
-    (entry,) = entries(tmp_path / logs.FILE_NAME)
+    (entry,) = entries(tmp_path / LOG_FILE)
     entry["name"].encode()  # no half of a surrogate pair is left: strict readers refuse the line
     if all(not "\ud800" <= letter <= "\udfff" for letter in name):
         assert entry["name"] == name
@@ -174,7 +174,7 @@ def test_the_journal_keeps_the_time_itself(
     assert line.startswith("<6>")
     assert "photo.done" in line
     assert "Z" not in line
-    assert entries(tmp_path / logs.FILE_NAME)[0]["timestamp"]
+    assert entries(tmp_path / LOG_FILE)[0]["timestamp"]
 
 
 @pytest.mark.parametrize("style", ["json", "console"])
@@ -215,11 +215,11 @@ def test_a_new_file_has_its_mode_whatever_the_umask(tmp_path: Path) -> None:
         log.close()
     finally:
         os.umask(before)
-    assert (tmp_path / "log" / logs.FILE_NAME).stat().st_mode & 0o777 == 0o640
+    assert (tmp_path / "log" / LOG_FILE).stat().st_mode & 0o777 == 0o640
 
 
 def test_an_existing_file_is_continued_with_its_own_mode(tmp_path: Path) -> None:
-    path = tmp_path / logs.FILE_NAME
+    path = tmp_path / LOG_FILE
     path.write_text('{"old": 1}\n')
     path.chmod(0o600)
     log = logs.configure(Log(), tmp_path, stderr=-1)
@@ -230,7 +230,7 @@ def test_an_existing_file_is_continued_with_its_own_mode(tmp_path: Path) -> None
 
 
 def test_reopen_follows_a_rotation_at_once(tmp_path: Path) -> None:
-    path = tmp_path / logs.FILE_NAME
+    path = tmp_path / LOG_FILE
     log = logs.configure(Log(), tmp_path, stderr=-1)
     log.emit(Event.SERVICE_STARTED)
     path.rename(tmp_path / "old")
@@ -246,7 +246,7 @@ def test_a_moved_or_removed_file_is_noticed_within_a_second(
 ) -> None:
     now = [100.0]
     monkeypatch.setattr(logs.time, "monotonic", lambda: now[0])
-    path = tmp_path / logs.FILE_NAME
+    path = tmp_path / LOG_FILE
     log = logs.configure(Log(), tmp_path, stderr=-1)
     log.emit(Event.SERVICE_STARTED)
     path.rename(tmp_path / "old")
@@ -275,7 +275,7 @@ def test_a_folder_that_cannot_be_made_costs_lines_until_it_can(
     now[0] += 1.0
     log.emit(Event.PHOTO_FAILED)
     log.close()
-    written = entries(tmp_path / "log" / logs.FILE_NAME)
+    written = entries(tmp_path / "log" / LOG_FILE)
     assert [entry["event"] for entry in written] == ["log.found", "photo.failed"]
     assert written[0]["lost"] == 3
     said = [json.loads(line)["event"] for line in stderr[1]()]
@@ -284,7 +284,7 @@ def test_a_folder_that_cannot_be_made_costs_lines_until_it_can(
 
 def test_a_full_disk_costs_lines_and_never_tears_one(tmp_path: Path, stderr: Capture) -> None:
     """A limit on the file's size stands for the disk: the kernel cuts a write the same way."""
-    path = tmp_path / logs.FILE_NAME
+    path = tmp_path / LOG_FILE
     log = logs.configure(Log(), tmp_path, stderr=stderr[0])
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     log.emit(Event.SERVICE_STARTED)
@@ -319,7 +319,7 @@ def test_a_really_full_file_system(tmp_path: Path, stderr: Capture) -> None:
         filler.unlink()
         log.emit(Event.PHOTO_DONE)
         log.close()
-        written = entries(tmp_path / "full" / logs.FILE_NAME)
+        written = entries(tmp_path / "full" / LOG_FILE)
         assert [entry["event"] for entry in written] == ["log.found", "photo.done"]
     finally:
         subprocess.run(["umount", str(tmp_path / "full")], check=True)
@@ -333,7 +333,7 @@ def test_a_reader_that_went_away_stops_nothing(tmp_path: Path) -> None:
     os.close(writer)
     log.emit(Event.PHOTO_DONE)
     log.close()
-    assert len(entries(tmp_path / logs.FILE_NAME)) == 2
+    assert len(entries(tmp_path / LOG_FILE)) == 2
 
 
 class Reader:
@@ -375,7 +375,7 @@ def test_a_reader_that_is_stuck_costs_counted_lines(tmp_path: Path, reader: Read
     for number in range(many):
         log.emit(Event.PHOTO_DONE, number=number)
     assert os.get_blocking(reader.writer)  # it may be a terminal that others write to
-    assert len(entries(tmp_path / logs.FILE_NAME)) == many
+    assert len(entries(tmp_path / LOG_FILE)) == many
     numbers = []
     while (entry := reader.line())["event"] == "photo.done":
         numbers.append(entry["number"])
@@ -407,7 +407,7 @@ def test_standard_error_that_others_made_non_blocking_loses_nothing(reader: Read
 
 
 def test_a_fifo_in_the_files_place_does_not_block(tmp_path: Path, stderr: Capture) -> None:
-    os.mkfifo(tmp_path / logs.FILE_NAME)
+    os.mkfifo(tmp_path / LOG_FILE)
     log = logs.configure(Log(), tmp_path, stderr=stderr[0])
     log.emit(Event.PHOTO_DONE)
     log.close()
@@ -427,7 +427,7 @@ def test_lines_of_many_threads_do_not_mix(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     log.close()
-    numbers = [entry["number"] for entry in entries(tmp_path / logs.FILE_NAME)]
+    numbers = [entry["number"] for entry in entries(tmp_path / LOG_FILE)]
     assert sorted(numbers) == sorted(list(range(8)) * 50)
 
 
@@ -439,7 +439,7 @@ def test_standard_error_may_be_closed(tmp_path: Path) -> None:
         f"log = logs.configure(Log(), Path({str(tmp_path)!r})); log.emit(Event.PHOTO_DONE)\n"
     )
     subprocess.run(["/bin/sh", "-c", 'exec "$0" -c "$1" 2>&-', sys.executable, code], check=True)
-    assert len(entries(tmp_path / logs.FILE_NAME)) == 1
+    assert len(entries(tmp_path / LOG_FILE)) == 1
 
 
 LONG = "cam1/" + "ü" * 1000 + "/end.jpg"
@@ -454,7 +454,7 @@ def test_a_long_name_keeps_its_ends_and_its_hash(
     log.emit(Event.PHOTO_CLAIMED, job="j", name=LONG)
     log.emit(Event.PHOTO_CLAIMED, job="j", name=whole)
     log.close()
-    short, untouched = entries(tmp_path / logs.FILE_NAME)
+    short, untouched = entries(tmp_path / LOG_FILE)
     assert untouched["name"] == whole
     digest = hashlib.sha256(LONG.encode()).hexdigest()[:16]
     assert re.fullmatch(
@@ -532,7 +532,7 @@ class TestFlood:
             log.emit(Event.ENTRY_IGNORED, name="n" * 2000)
             log.emit(Event.WATCH_STARTED)  # below the level: neither written nor counted
         log.close()
-        *ignored, last = entries(tmp_path / logs.FILE_NAME)
+        *ignored, last = entries(tmp_path / LOG_FILE)
         assert len(ignored) == most
         assert (last["event"], last["of"], last["left_out"]) == (
             "log.shortened",
@@ -545,4 +545,4 @@ class TestFlood:
         for _ in range(5000):
             log.emit(Event.PHOTO_DONE)
         log.close()
-        assert len(entries(tmp_path / logs.FILE_NAME)) == 5000
+        assert len(entries(tmp_path / LOG_FILE)) == 5000
