@@ -135,16 +135,12 @@ class _Batch:
         """Number, photo and descriptor of each that can be opened and is not done."""
         for number, photo in enumerate(photos):
             try:
-                original = _open(photo.path)
+                if self._done is None or not self._done.has(photo.path, photo.name):
+                    yield number, photo, _open(photo.path)
+                    continue
+                self.skipped += 1
             except OSError as error:
                 self._say_failed(photo, error.strerror or str(error))
-                self._bar.advance(self._line)
-                continue
-            if self._done is None or not self._done.has(photo.path, photo.name):
-                yield number, photo, original
-                continue
-            os.close(original)
-            self.skipped += 1
             self._bar.advance(self._line)
 
     def _submit_next(self) -> None:

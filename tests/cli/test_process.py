@@ -75,7 +75,7 @@ def refused(path: Path) -> Iterator[None]:
             raise PermissionError(errno.EACCES, "Permission denied", str(given))
 
     def guarded_open(given: str | Path, *arguments: Any, **more: Any) -> int:
-        refuse(given)
+        refuse(path if "dir_fd" in more and given == path.name else given)
         return real_open(given, *arguments, **more)
 
     def guarded_scandir(given: str | Path = ".") -> Any:
