@@ -14,6 +14,7 @@ import pytest
 
 from depthd import __version__, cli
 from depthd.contract.errors import ExitCode, OutputError
+from depthd.supervisor.loop import Result
 
 from .conftest import Depthd
 
@@ -166,7 +167,7 @@ def test_a_service_without_a_file_says_that_it_has_defaults(
 ) -> None:
     monkeypatch.setattr("depthd.cli.run.DEFAULT_FILE", tmp_path / "config.yaml")
     monkeypatch.setattr("depthd.cli.options.DEFAULT_FILE", tmp_path / "config.yaml")
-    monkeypatch.setattr("depthd.supervisor.loop.run", lambda *_, **__: ExitCode.OK)
+    monkeypatch.setattr("depthd.supervisor.loop.run", lambda *_, **__: Result(ExitCode.OK))
     for variable in [name for name in os.environ if name.startswith("DEPTHD_")]:
         monkeypatch.delenv(variable)
     assert cli.main(["run"]) == 0
