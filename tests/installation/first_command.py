@@ -1,7 +1,7 @@
 """The README's first command on this machine: does it work, how long, and how much disk?
 
-`python3 tests/installation/first_command.py [FOLDER]` copies the repository's files into FOLDER (a new
-one by default; `.` runs it in place) and runs the command there. Needs nothing but Python.
+`python3 tests/installation/first_command.py [FOLDER]` copies the repository's files into FOLDER (by
+default a new one; `.` runs it in place) and runs the command there. Needs nothing but Python.
 Prints a row of the README's table and ends with 1 where a limit is passed or torch came along.
 """
 
