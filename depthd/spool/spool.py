@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from depthd.config import Config
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from depthd.intake import Candidate
 
 _LOCK = ".lock"
+_PROTECTED_LINKS = Path("/proc/sys/fs/protected_hardlinks")
 # The photo's folder does not give it away, or it lies on a disk of its own.
 _IMMOVABLE = frozenset({errno.EACCES, errno.EPERM, errno.EXDEV, errno.EBUSY, errno.EINVAL})
 
@@ -80,6 +82,7 @@ class Spool:
             self.instance = ownership.instance(self.lock)
             self._folders = Folders(self._work, self.instance)
             self._last_stamp = 0.0
+            self._links_are_protected = _are_links_protected()
             self._abandoned: list[str] = []  # jobs that came to nothing, whose folders are left
             if not files.can_rename(self._inbox, self._work):
                 raise ConfigurationError(  # noqa: TRY301
@@ -142,7 +145,17 @@ class Spool:
                 raise Immovable(error.strerror) from error
             if not _is_candidate(about, candidate):
                 raise Vanished(candidate.name)
+            if about.st_nlink > 1 and not self._may_link(about, os.fstat(source)):
+                raise Immovable("it has other names, and may have been linked by somebody else")
             yield source
+
+    def _may_link(self, photo: os.stat_result, folder: os.stat_result) -> bool:
+        """Whether it was for whoever made this name to give: else the kernel sees to that."""
+        return (
+            self._links_are_protected
+            or photo.st_uid == folder.st_uid
+            or (photo.st_gid == folder.st_gid and bool(photo.st_mode & stat.S_IWGRP))
+        )
 
     def _take(self, job: Job, name: SetName, source: int, candidate: Candidate) -> Job:
         try:
@@ -262,6 +275,14 @@ class Spool:
                 continue
             job = read_job(path, self._config.policy) or _nameless(name)
             yield job if job.id == name else replace(job, id=name)
+
+
+def _are_links_protected() -> bool:
+    """Whether only who may write a file can give it another name."""
+    try:
+        return _PROTECTED_LINKS.read_text().strip() == "1"
+    except OSError:
+        return False
 
 
 def _nameless(job_id: str) -> Job:

@@ -104,6 +104,44 @@ def test_of_a_hard_link_only_this_name_is_taken(parts: Parts, tmp_path: Path) ->
     assert not path.exists()
 
 
+@pytest.mark.parametrize(
+    ("protected", "owner", "mode", "is_taken"),
+    [
+        ("1", 4711, 0o600, True),  # the kernel has seen to it
+        ("0", 4711, 0o644, False),
+        ("0", 4711, 0o664, True),  # the folder's group may write it
+        ("0", 0, 0o600, True),  # the folder's owner
+        (None, 4711, 0o644, False),
+    ],
+)
+def test_a_link_is_only_taken_where_it_was_for_its_maker_to_give(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    protected: str | None,
+    owner: int,
+    mode: int,
+    is_taken: bool,
+) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("giving a file away needs root")
+    setting = tmp_path / "protected_hardlinks"
+    if protected is not None:
+        setting.write_text(f"{protected}\n")
+    monkeypatch.setattr("depthd.spool.spool._PROTECTED_LINKS", setting)
+    drop(tmp_path)
+    path = tmp_path / "inbox/cam/a.jpg"
+    os.chown(path, owner, -1)
+    path.chmod(mode)
+    os.link(path, tmp_path / "other.jpg")
+    with Parts.open(tmp_path) as parts:
+        if is_taken:
+            parts.spool.claim(look(tmp_path, "cam/a.jpg"))
+        else:
+            with pytest.raises(Immovable, match="other names"):
+                parts.spool.claim(look(tmp_path, "cam/a.jpg"))
+        assert path.exists() != is_taken
+
+
 def test_a_photo_that_may_not_be_moved_concerns_nobody_else(
     spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
