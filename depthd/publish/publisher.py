@@ -76,6 +76,7 @@ class Publisher:
         self._outbox = places.outbox
         self._mode = mode
         self._instance = instance
+        self._former: list[str] | None = None  # private folders that earlier runs have made
 
     def open(self, job_id: str, formats: Sequence[Format]) -> Outlets:
         """Make the empty files of a job's results.
@@ -261,7 +262,10 @@ class Publisher:
                             files.unlink_if_exists(entry, staging)
 
     def _stagings(self) -> Iterator[int]:
-        for name in self._outbox.private.all_of_ours():
+        """Wherever hidden files of ours may be; the outbox, which may be large, is listed once."""
+        if self._former is None:
+            self._former = self._outbox.private.all_of_ours()
+        for name in dict.fromkeys((*self._former, self._outbox.private.name)):
             with self._open_named(name) as staging:
                 if staging is not None:
                     yield staging

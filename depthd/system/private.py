@@ -26,11 +26,14 @@ class PrivateFolder:
 
     Args:
         root: a configured folder; it must exist when the private one is opened.
+
+    Attributes:
+        name: of the private folder; another one when somebody has taken this from us.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._name = NAME
+        self.name = NAME
         self._looks: tuple[int, int] | None = None  # where the file system knows no owners
 
     @contextmanager
@@ -48,15 +51,15 @@ class PrivateFolder:
 
     def handle(self) -> int:
         """The same, to be closed by the caller; it stays valid when the name changes hands."""
-        handle = self._open_ours(self.root / self._name)  # nearly always
+        handle = self._open_ours(self.root / self.name)  # nearly always
         if handle is not None:
             return handle
         with files.directory(self.root) as top:
             for _ in range(3):
-                handle = self._enter(top, self._name)
+                handle = self._enter(top, self.name)
                 if handle is not None:
                     return handle
-                self._name = self._make_another(top)
+                self.name = self._make_another(top)
         raise FileExistsError(f"{self.root}: no private folder can be made")
 
     def all_of_ours(self) -> list[str]:

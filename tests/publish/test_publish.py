@@ -245,6 +245,33 @@ def test_publishing_again_after_all_was_out_finds_it(publisher: Publisher, root:
     assert len(visible(root / "outbox")) == 3
 
 
+def test_a_start_with_many_jobs_lists_the_outbox_once(
+    publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(publisher)
+    listed = []
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda folder: (listed.append(folder), scandir(folder))[1])
+    for number in range(10):
+        assert publisher.settle(claimed(f"{number}.jpg", f"{JOB}-{number}")) is None
+    assert len(listed) == 1
+
+
+def test_hidden_files_are_found_where_the_private_folder_was_exchanged(
+    publisher: Publisher, places: Places, root: Path
+) -> None:
+    """In the one of an earlier run, and in the one that this run has made since."""
+    outbox = root / "outbox"
+    publisher.open(JOB, list(RESULTS)).close()
+    (outbox / ".depthd").rename(outbox / ".depthd-earlier")
+    (outbox / ".depthd").write_bytes(b"somebody else's")
+    publisher = Publisher(places, 0o640, INSTANCE)
+    assert publisher.settle(claimed()) is None
+    publisher.open(JOB, list(RESULTS)).close()
+    assert publisher.settle(claimed()) is None
+    assert not list(outbox.glob(f".depthd*/{JOB}*"))
+
+
 def test_a_sweep_leaves_other_spools_alone(publisher: Publisher, root: Path) -> None:
     publish(publisher)
     staging = root / "outbox/.depthd"
