@@ -16,9 +16,7 @@ from depthd.system import files
 
 _LARGEST = 1 << 20  # bytes; ours have a few thousand
 # Not there, a name that cannot be, or exchanged for something else between look and open.
-_NOT_OURS = frozenset(
-    {errno.ENOENT, errno.EACCES, errno.ENXIO, *files.REFUSED_NAME, *files.NOT_FOLLOWED}
-)
+_NOT_OURS = frozenset({errno.ENOENT, *files.REFUSED_NAME, *files.NOT_FOLLOWED})
 
 
 def read_ours(name: str, folder: int, owner: int) -> dict[str, Any] | None:

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from faults.forkserver import Forks, Order
+from faults.scene import photos
 from spool.mounts import KINDS, lacking, mounted
-from spool.parts import Parts, claimed
+from spool.parts import Parts, claimed, drop
 
 from depthd.contract.errors import FaultCode
 from depthd.contract.formats import Format
@@ -141,3 +143,30 @@ def test_what_is_left_in_the_private_folders_is_swept(parts: Parts) -> None:
     parts.spool = second.spool
     for name in PLACES:
         assert not list(parts.config.folder(name).rglob(leftover))
+
+
+def test_the_daemon_brings_all_of_them_home(tmp_path: Path, disk: tuple[str, Path]) -> None:
+    """Outbox, done and failed on that disk; nothing pauses, nothing waits."""
+    kind, folder = disk
+    root = tmp_path / "root"
+    every = (*REFUSED[kind], *TAKEN)
+    for name in every:
+        drop(root, name, photos()["a.jpg"])
+    drop(root, "bad?.jpg", b"no picture")
+    settings = [f"paths.{place}={folder}/daemon/{place}" for place in PLACES]
+    settings += ["intake.settle=0s", "disk.min_free=0", "output.formats=[npy]"]
+    (folder / "daemon").mkdir()
+    with Forks() as forks:
+        assert forks.run(Order(str(root), tuple(settings))) == 1, log(root)
+    events = [entry["event"] for entry in log(root)]
+    assert events.count("photo.done") == len(every), log(root)
+    assert events.count("photo.failed") == 1
+    assert not {"service.paused", "photo.set_aside", "folder.held"} & set(events)
+    manifests = [
+        json.loads(path.read_bytes()) for path in (folder / "daemon/outbox").rglob("*.json")
+    ]
+    assert {entry["source"]["name"] for entry in manifests} == {readable(name) for name in every}
+
+
+def log(root: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (root / "log/depthd.jsonl").read_bytes().splitlines()]
