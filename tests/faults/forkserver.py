@@ -44,7 +44,8 @@ class Order:
         worker: the same for all threads of the first worker, from when it has loaded.
         together: a worker that is killed takes the supervisor with it, as a power cut would.
         file_threads: of the supervisor; none of them, and its faults meet its steps in one order.
-            With some, its faults are for all its threads.
+            With some, its faults are for all its threads, and for the worker.
+        with_paths: strace's log says what descriptors stand for.
     """
 
     root: str
@@ -54,6 +55,7 @@ class Order:
     worker: tuple[str, ...] = ()
     together: bool = False
     file_threads: int = 0
+    with_paths: bool = False
 
 
 class Forks:
@@ -218,7 +220,7 @@ def _daemon(order: Order) -> int:
     worker_process.subprocess.Popen = ForkedWorker  # type: ignore[misc, assignment]
     config = load(None, {}, list(order.settings), Path(order.root)).config
     supervisor.FILE_THREADS = order.file_threads
-    options = ["-f"] if order.file_threads else []
+    options = ["-f"] * bool(order.file_threads) + ["-y"] * order.with_paths
     _trace_this_process(order.supervisor, f"{order.root}.supervisor.strace", *options)
     try:
         return supervisor.run(config, reload=lambda: config, once=order.once).exit_code

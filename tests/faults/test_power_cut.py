@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from faults import scene
-from service.daemon import Daemon
+from faults import scene, sweep
+from faults.forkserver import Forks, Order
 
-_TRACED = "fsync,fdatasync,write,linkat,?rename,?renameat,renameat2,?rmdir,?mkdir"
+_TRACED = (
+    *("fsync", "fdatasync", "write", "linkat"),
+    *("?rename", "?renameat", "renameat2", "?rmdir", "?mkdir"),
+)
 _MADE = ("mkdir", "rename")  # the folder of a job: a new one, or that of an earlier job
 _FOLDER_AND_NAME = re.compile(r'\d+<([^>]*)>, "([^"]*)"')
 _HANDLE = re.compile(r"\(\d+<([^>]*)>")
@@ -46,11 +49,12 @@ def _read(trace: Path) -> list[Call]:
         handle = _HANDLE.search(text)
         plain = text.split('"')[1::2]
         paths = pairs if len(pairs) == 2 else [handle[1]] if handle else plain
-        calls.append(Call(begin, number, name, tuple(paths)))
+        if paths:
+            calls.append(Call(begin, number, name, tuple(paths)))
     return calls
 
 
-class Order:
+class History:
     """Answers what came before what."""
 
     def __init__(self, calls: list[Call]) -> None:
@@ -84,59 +88,59 @@ class Order:
 
 
 @pytest.fixture
-def order(root: Path, settings: tuple[str, ...], tmp_path: Path) -> Order:
+def history(tmp_path: Path) -> History:
+    """Of a whole run: the supervisor's threads, and the worker."""
     if shutil.which("strace") is None:
         pytest.skip("needs strace")
+    root = tmp_path / "root"
     scene.set_out(root)
-    trace = tmp_path / "trace"
-    command = ("strace", "-D", "-f", "--seccomp-bpf", "-y", "-qq", "-o", str(trace))
-    with Daemon(
-        root, *settings, arguments=["--once"], prefix=[*command, f"--trace={_TRACED}"]
-    ) as daemon:
-        assert daemon.exit_code() == 1, daemon.tail()  # a photo is bad
-    return Order(_read(trace))
+    traced = tuple(f"{call}:error=EIO:when=60000" for call in _TRACED)
+    order = Order(str(root), sweep.SETTINGS, supervisor=traced, file_threads=3, with_paths=True)
+    with Forks() as forks:
+        assert forks.run(order) == 1  # a photo is bad
+    return History(_read(root.with_name("root.supervisor.strace")))
 
 
-def test_data_before_names_and_names_before_moves(order: Order) -> None:
-    links = order.moves(r"/outbox/\.depthd/", r"/outbox/")
+def test_data_before_names_and_names_before_moves(history: History) -> None:
+    links = history.moves(r"/outbox/\.depthd/", r"/outbox/")
     for link in links:
         hidden, _ = link.paths
-        written = order.last_write(hidden, link.begin)
-        assert order.is_synced(hidden, after=written, before=link.begin), link
+        written = history.last_write(hidden, link.begin)
+        assert history.is_synced(hidden, after=written, before=link.begin), link
     jobs = {link.paths[0].rpartition("/")[2].split("Z-")[0] for link in links}
     assert len(links) == 3 * len(jobs) == 9
 
-    claims = order.moves(r"/inbox/", r"/work/[^/]*/original$")
+    claims = history.moves(r"/inbox/", r"/work/[^/]*/original$")
     assert len(claims) == 4
     for claim in claims:
         folder, _, _ = claim.paths[1].rpartition("/")
         record = f"{folder}/job.json"
-        (made,) = (c for c in order.calls if c.paths[-1] == folder and c.name in _MADE)
-        written = order.last_write(record, claim.begin)
-        assert order.is_synced(record, after=written, before=claim.begin)
+        (made,) = (c for c in history.calls if c.paths[-1] == folder and c.name in _MADE)
+        written = history.last_write(record, claim.begin)
+        assert history.is_synced(record, after=written, before=claim.begin)
         if made.name == "mkdir":
-            assert order.is_synced(folder, after=written, before=claim.begin)
-            assert order.is_synced(folder.rpartition("/")[0], after=made.end, before=claim.begin)
-        assert order.is_synced(folder, after=claim.end, before=1 << 60)
+            assert history.is_synced(folder, after=written, before=claim.begin)
+            assert history.is_synced(folder.rpartition("/")[0], after=made.end, before=claim.begin)
+        assert history.is_synced(folder, after=claim.end, before=1 << 60)
 
-    homes = order.moves(r"/work/[^/]*/original$", r"/done/")
+    homes = history.moves(r"/work/[^/]*/original$", r"/done/")
     assert len(homes) == 3
     for home in homes:
         job = home.paths[0].split("/")[-2]
         mine = [link for link in links if f"/{job}." in link.paths[0]]
         assert mine[-1].paths[0].endswith(".json"), "the manifest is last"
         outbox = mine[-1].paths[1].rpartition("/")[0]
-        assert order.is_synced(outbox, after=mine[-1].end, before=home.begin)
+        assert history.is_synced(outbox, after=mine[-1].end, before=home.begin)
 
-    failures = order.moves(r"/failed/\.[^/]*\.error$", r"/failed/.*\.error\.json$")
+    failures = history.moves(r"/failed/\.depthd/[^/]*\.error\.json$", r"/failed/.*\.error\.json$")
     assert len(failures) == 1
-    assert order.is_synced(
+    assert history.is_synced(
         failures[0].paths[0],
-        after=order.last_write(failures[0].paths[0], failures[0].begin),
+        after=history.last_write(failures[0].paths[0], failures[0].begin),
         before=failures[0].begin,
     )
-    for home in homes + order.moves(r"/work/[^/]*/original$", r"/failed/"):
+    for home in homes + history.moves(r"/work/[^/]*/original$", r"/failed/"):
         job = home.paths[0].rpartition("/")[0]
-        (gone,) = order.moves(f"^{re.escape(job)}$", r"/work/\.")
+        (gone,) = history.moves(f"^{re.escape(job)}$", r"/work/\.")
         kept = home.paths[1].rpartition("/")[0]
-        assert order.is_synced(kept, after=home.end, before=gone.begin)
+        assert history.is_synced(kept, after=home.end, before=gone.begin)

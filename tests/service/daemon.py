@@ -130,10 +130,16 @@ def drop(root: Path, name: str, content: bytes) -> Path:
     return partial.rename(path)
 
 
+def visible(folder: Path) -> list[Path]:
+    """What people see in a folder: not our own hidden one."""
+    return [path for path in folder.iterdir() if not path.name.startswith(".")]
+
+
 def originals(root: Path) -> Iterator[Path]:
     """Every place in which a photo's original may be."""
     yield from (root / "work").glob("*/original")
     for folder in ("inbox", "done", "failed"):
         for path in (root / folder).rglob("*"):
-            if path.is_file() and not path.name.endswith(".error.json"):
+            is_ours = ".depthd" in path.parts or path.name.endswith(".error.json")
+            if path.is_file() and not is_ours:
                 yield path

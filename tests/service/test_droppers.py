@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from daemon import Daemon, drop, originals
+from daemon import Daemon, drop, originals, visible
 from photos import photo
 
 
@@ -70,7 +70,7 @@ def test_each_writer_has_its_photo_taken_once_and_whole(daemon: Daemon, root: Pa
     for thread in threads:
         thread.join()
     daemon.wait_for("photo.done", count=len(contents))
-    assert {path.name: path.read_bytes() for path in (root / "done").iterdir()} == contents
+    assert {path.name: path.read_bytes() for path in visible(root / "done")} == contents
     assert not daemon.logged("photo.failed")
 
 
@@ -80,7 +80,7 @@ def test_the_same_name_again_and_again_keeps_every_photo(daemon: Daemon, root: P
         drop(root, "cam/same.jpg", content)
         daemon.wait_for("photo.claimed", count=number)
     daemon.wait_for("photo.done", count=len(contents))
-    found = sorted(path.read_bytes() for path in (root / "done/cam").iterdir())
+    found = sorted(path.read_bytes() for path in visible(root / "done/cam"))
     assert found == sorted(contents)
     assert len(list((root / "outbox/cam").glob("*.json"))) == len(contents)
 
@@ -100,7 +100,7 @@ def test_any_name_is_processed_like_any_other(daemon: Daemon, root: Path, name: 
     with open(path, "wb") as file:
         file.write(photo(1))
     daemon.wait_for("photo.done")
-    (original,) = (root / "done").iterdir()
+    (original,) = visible(root / "done")
     assert original.read_bytes() == photo(1)
     assert len(list((root / "outbox").glob("*.json"))) == 1
     for line in daemon.log.read_bytes().splitlines():

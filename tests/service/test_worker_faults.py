@@ -10,7 +10,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from daemon import DEADLINE, Daemon, drop
+from daemon import DEADLINE, Daemon, drop, visible
 from photos import photo
 
 SABOTAGE = {"PYTHONPATH": str(Path(__file__).parent / "sabotage")}
@@ -20,18 +20,18 @@ STAGES = ("decode", "infer", "render", "write")
 
 
 @pytest.mark.parametrize(
-    ("deeds", "code"),
+    ("deeds", "code", "timeout"),
     [
-        (("segfault", "abort", "exit", "kill"), "worker_crashed"),  # one a stage
-        (("", "garbage", "", ""), "worker_crashed"),
-        (("bug",) * 4, "internal_error"),
-        (("memory",) * 4, "worker_out_of_memory"),
-        (("", "hang", "", "hang"), "worker_timeout"),
+        (("segfault", "abort", "exit", "kill"), "worker_crashed", 60),  # one a stage
+        (("", "garbage", "", ""), "worker_crashed", 60),
+        (("bug",) * 4, "internal_error", 60),
+        (("memory",) * 4, "worker_out_of_memory", 60),
+        (("", "hang", "", "hang"), "worker_timeout", 3),
     ],
     ids=["crash", "garbage", "bug", "memory", "hang"],
 )
 def test_killer_photos_are_tried_alone_and_failed_and_no_others_are(
-    root: Path, settings: tuple[str, ...], deeds: tuple[str, ...], code: str
+    root: Path, settings: tuple[str, ...], deeds: tuple[str, ...], code: str, timeout: int
 ) -> None:
     good = {f"good{number}.jpg": photo(number) for number in range(5)}
     killers = {
@@ -41,7 +41,7 @@ def test_killer_photos_are_tried_alone_and_failed_and_no_others_are(
     }
     for name, content in (good | killers).items():
         drop(root, name, content)
-    limits = ("worker.timeout=5s", "worker.max_memory=2GB")
+    limits = (f"worker.timeout={timeout}s", "worker.max_memory=1GB")
     with Daemon(root, *settings, *limits, arguments=["--once"], environment=SABOTAGE) as daemon:
         assert daemon.exit_code() == 1
         retried = daemon.logged("photo.retried")
@@ -53,15 +53,10 @@ def test_killer_photos_are_tried_alone_and_failed_and_no_others_are(
         assert reason["code"] == code
         assert (root / "failed" / name).read_bytes() == content
         assert 1 <= sum(entry["name"] == name for entry in retried) <= 2
-    assert {path.name: path.read_bytes() for path in _files(root / "done")} == good
+    assert {path.name: path.read_bytes() for path in visible(root / "done")} == good
     assert len(deaths) <= 3 * len(killers)
     assert bool(deaths) == (code in ("worker_crashed", "worker_timeout"))
     assert os.listdir(root / "work") == [".lock"]
-
-
-def _files(folder: Path) -> list[Path]:
-    """Without our own hidden ones."""
-    return [path for path in folder.iterdir() if not path.name.startswith(".")]
 
 
 def test_a_worker_killed_from_outside_costs_no_photo(root: Path, settings: tuple[str, ...]) -> None:
@@ -74,7 +69,7 @@ def test_a_worker_killed_from_outside_costs_no_photo(root: Path, settings: tuple
         daemon.wait_for("photo.done", count=6)
         assert not daemon.logged("photo.failed")
         assert daemon.stop() == 0
-    assert len(_files(root / "done")) == 6
+    assert len(visible(root / "done")) == 6
 
 
 def test_a_worker_that_cannot_start_fails_no_photo(
@@ -88,7 +83,7 @@ def test_a_worker_that_cannot_start_fails_no_photo(
         assert "rubbish.pt" in daemon.errors.read_text()
         assert "Traceback" not in daemon.errors.read_text()
     assert (root / "inbox/a.jpg").read_bytes() == photo(1)
-    assert not _files(root / "failed")
+    assert not visible(root / "failed")
 
 
 def test_a_worker_that_never_becomes_ready_is_given_up(
@@ -125,7 +120,7 @@ def test_weights_replaced_by_rubbish_while_running(
         good.rename(weights)
         daemon.wait_for("photo.done", name="c.jpg")
         assert daemon.stop() == 0
-    assert not _files(root / "failed")
+    assert not visible(root / "failed")
 
 
 def test_the_orphaned_worker_of_a_killed_supervisor_dies(
