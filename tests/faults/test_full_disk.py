@@ -64,3 +64,23 @@ def test_a_single_run_says_that_there_is_no_room_and_is_taken_up_again(
         assert daemon.exit_code() == 0
     assert len(visible(root / "done")) == _PHOTOS
     assert len([path for path in (root / "outbox").rglob("*") if path.is_file()]) == 3 * _PHOTOS
+
+
+def test_nothing_is_claimed_below_min_free(
+    root: Path, settings: tuple[str, ...], resize: Callable[[str], None]
+) -> None:
+    resize("20m")
+    hoard = root / "outbox/hoard"
+    with Daemon(root, *settings, "disk.min_free=8MB") as daemon:
+        daemon.ready()
+        drop(root, "a.jpg", photo(1))
+        daemon.wait_for("photo.done", name="a.jpg")
+        hoard.write_bytes(bytes(15 << 20))
+        (paused,) = daemon.wait_for("service.paused")
+        assert "disk.min_free" in paused["reason"]
+        drop(root, "b.jpg", photo(2))
+        hoard.unlink()
+        daemon.wait_for("photo.done", name="b.jpg")
+        assert len(daemon.logged("service.resumed")) == 1
+        assert not daemon.logged("photo.set_aside")
+        assert daemon.stop() == 0

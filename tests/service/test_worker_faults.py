@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from daemon import DEADLINE, Daemon, drop, visible
+from memory_limit import limited
 from photos import photo
 
 SABOTAGE = {"PYTHONPATH": str(Path(__file__).parent / "sabotage")}
@@ -57,6 +58,30 @@ def test_killer_photos_are_tried_alone_and_failed_and_no_others_are(
     assert len(deaths) <= 3 * len(killers)
     assert bool(deaths) == (code in ("worker_crashed", "worker_timeout"))
     assert os.listdir(root / "work") == [".lock"]
+
+
+def test_the_kernel_takes_the_worker_when_memory_runs_out(
+    root: Path, settings: tuple[str, ...]
+) -> None:
+    """And not the supervisor: the photo alone is failed for it."""
+    good = {f"good{number}.jpg": photo(number) for number in range(3)}
+    for name, content in good.items():
+        drop(root, name, content)
+    drop(root, "cam/large.jpg", photo(9, "decode:memory"))
+    with (
+        limited(1000) as command,
+        Daemon(
+            root, *settings, "worker.max_memory=0", "worker.timeout=60s",
+            arguments=["--once"], environment=SABOTAGE, prefix=command,
+        ) as daemon,
+    ):  # fmt: skip
+        assert daemon.exit_code() == 1
+        (failed,) = daemon.logged("photo.failed")
+        deaths = daemon.logged("worker.died")
+    assert (failed["name"], failed["code"]) == ("cam/large.jpg", "worker_out_of_memory")
+    assert deaths
+    assert all("lack of memory" in entry["reason"] for entry in deaths)
+    assert {path.name: path.read_bytes() for path in visible(root / "done")} == good
 
 
 def test_a_worker_killed_from_outside_costs_no_photo(root: Path, settings: tuple[str, ...]) -> None:
