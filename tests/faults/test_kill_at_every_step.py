@@ -51,6 +51,7 @@ def test_nothing_is_lost_doubled_or_left(layout: Layout, trials: Trials) -> None
     sweep.each(points, kill)
     print(f"{layout.name}: {len(points)} kill points, every {stride}., met: {dict(tried)}")
     assert not complaints, "\n".join(complaints)
-    assert tried["supervisor"] * stride > 100
+    # Of several threads, no more is sure than what one of them does.
+    assert tried["supervisor"] * stride > (50 if layout.file_threads else 100)
     assert tried["worker"] * stride >= 10
     assert tried["both"] * stride >= 10

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from daemon import DEADLINE, Daemon
 
+_STOP = "worker.stop_timeout=500ms"  # well within the watchdog's time
+
 
 class Manager:
     """The listening end of $NOTIFY_SOCKET."""
@@ -54,6 +56,7 @@ def manager(tmp_path: Path) -> Iterator[Manager]:
 def test_a_life_under_systemd(manager: Manager, root: Path, settings: tuple[str, ...]) -> None:
     file = root / "config.yaml"
     file.write_text("intake:\n  rescan_interval: 50s\n", encoding="utf-8")
+    settings = (*settings, _STOP)
     with Daemon(
         root, *settings, arguments=("-c", str(file)), environment=manager.environment
     ) as daemon:
@@ -70,10 +73,11 @@ def test_a_life_under_systemd(manager: Manager, root: Path, settings: tuple[str,
         assert [manager.hear(), manager.hear()] == ["RELOADING", "READY"]
         assert daemon.logged("service.reload_refused")
 
-        file.write_text("intake:\n  rescan_interval: 40s\n", encoding="utf-8")
+        file.write_text("worker:\n  max_pixels: 1000000\n", encoding="utf-8")
         daemon.signal(signal.SIGHUP)  # another worker, the same service: never STOPPING
         assert [manager.hear(), manager.hear()] == ["RELOADING", "READY"]
-        assert len(daemon.logged("service.ready")) == 2
+        daemon.wait_for("worker.exchanged")
+        assert len(daemon.logged("service.ready")) == 1
 
         daemon.signal(signal.SIGTERM)
         assert manager.hear() == "STOPPING"
@@ -84,7 +88,7 @@ def test_a_life_under_systemd(manager: Manager, root: Path, settings: tuple[str,
 def test_an_end_is_explained(manager: Manager, root: Path, tmp_path: Path) -> None:
     """`systemctl status` shows why the service could not start."""
     weights = f"model.weights={tmp_path / 'nowhere.pt'}"
-    with Daemon(root, weights, environment=manager.environment) as daemon:
+    with Daemon(root, weights, _STOP, environment=manager.environment) as daemon:
         assert manager.hear() == "STOPPING"
         assert daemon.exit_code() == 69
     assert manager.last_status().startswith("stopped (")
