@@ -11,7 +11,7 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -258,23 +258,39 @@ class Spool:
 
     # start-up --------------------------------------------------------------------------------
 
-    def sweep(self) -> Iterator[Job]:
+    def sweep(self, only: Collection[str] = ()) -> Iterator[Job | OSError]:
         """Jobs that a former run left behind, oldest first; empty claims are cleared away.
 
-        A job whose record does not tell its name goes to failed/ under its id.
+        A job whose record does not tell its name goes to failed/ under its id. What cannot be
+        looked at now gives its error in the place of a job, and stays for a later sweep.
+
+        Args:
+            only: entries of work/ that an earlier sweep could not look at; all where it is empty,
+                which must not be asked for while jobs are at work.
         """
-        for entry in sorted(os.listdir(self._work)):
-            name = self._folders.take_up(entry)
-            if name is None:
-                if entry.startswith(files.PROBE):
-                    os.unlink(self._work / entry)
-                continue
-            path = self._work / name
-            if not has_original(path):
-                self._folders.remove(name)
-                continue
-            job = read_job(path, self._config.policy) or _nameless(name)
-            yield job if job.id == name else replace(job, id=name)
+        for entry in sorted(only or os.listdir(self._work)):
+            try:
+                job = self._take_up(entry)
+            except OSError as error:
+                error.filename = entry
+                yield error
+            else:
+                if job is not None:
+                    yield job
+
+    def _take_up(self, entry: str) -> Job | None:
+        """The job of a folder in work/, or None where there is none."""
+        name = self._folders.take_up(entry)
+        if name is None:
+            if entry.startswith(files.PROBE):
+                os.unlink(self._work / entry)
+            return None
+        path = self._work / name
+        if not has_original(path):
+            self._folders.remove(name)
+            return None
+        job = read_job(path, self._config.policy) or _nameless(name)
+        return job if job.id == name else replace(job, id=name)
 
 
 def _are_links_protected() -> bool:

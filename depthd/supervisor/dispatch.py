@@ -28,7 +28,7 @@ from depthd.contract.errors import FaultCode
 from depthd.contract.events import Emit, Event
 from depthd.contract.states import State
 from depthd.spool import Job, Verdict
-from depthd.supervisor.errands import Errands, Opened, Recovered
+from depthd.supervisor.errands import Errands, Found, Opened
 from depthd.supervisor.filework import FileWork
 from depthd.supervisor.gate import Gate
 from depthd.supervisor.homeward import Homeward
@@ -39,6 +39,7 @@ from depthd.supervisor.table import NEVER, Entry
 LOOK_AHEAD = 11  # one decoding, two in the network, two being written, the others on their way
 CLAIMED_TOGETHER = 4  # while there are many: the second claim in a row costs much less
 _TRIES_OF_A_SINGLE_RUN = 3
+_LOOK_AGAIN_AFTER = 10.0  # seconds, at jobs of a former run that could not be looked at
 _MOST_CHANGES = 5  # times that a photo may turn out to be written to after its claim
 # What a photo that is still being written may look like.
 _UNFINISHED = frozenset(
@@ -88,6 +89,8 @@ class Dispatcher:
         self._starting = 0  # whose files are being opened
         self._is_stopping = False
         self.is_recovered = False
+        self._unread: dict[str, str] = {}  # folders of jobs that could not be looked at
+        self._recover_at = NEVER
         self.may_claim = True
         self.others_wait = True  # photos in the inbox are ready to be claimed, as far as is known
 
@@ -145,11 +148,19 @@ class Dispatcher:
         def failed(error: Exception) -> None:
             self._gate.close(f"work/ cannot be read: {error}", self._clock())
 
-        self._filework.submit(self.home.errands.recover, self._recovered, failed)
+        self._recover_at = NEVER
+        only = tuple(self._unread)
+        self._filework.submit(partial(self.home.errands.recover, only), self._recovered, failed)
 
-    def _recovered(self, found: list[Recovered]) -> None:
+    def _recovered(self, found: Found) -> None:
         self.is_recovered = True
-        for each in found:
+        for folder, reason in found.unread.items():
+            if folder not in self._unread:
+                self._emit(Event.PHOTO_SET_ASIDE, job=folder, name=folder, reason=reason)
+        self._unread = found.unread
+        if found.unread:
+            self._recover_at = self._clock() + _LOOK_AGAIN_AFTER
+        for each in found.jobs:
             entry = self.home.table.add(each.job, self._clock())
             self._emit(
                 Event.PHOTO_RECOVERED,
@@ -173,6 +184,7 @@ class Dispatcher:
         """Go on in other folders."""
         self.home.forget()
         self.home.errands = errands
+        self._unread = {}
         self._fresh.clear()
         self._suspects.clear()
         self.is_recovered, self.may_claim = False, True
@@ -206,11 +218,14 @@ class Dispatcher:
     def turn(self, now: float) -> float:
         """Start what can be started, enforce deadlines. Returns when to call again."""
         self.home.turn(now)
+        if now >= self._recover_at and self._gate.is_open:
+            self.recover()
         if self._gate.is_open and self._can_run:
             self._start(now)
         self._enforce_deadlines(now)
         deadlines = [entry.deadline for entry in self._in_worker.values()]
-        return min(self.home.next_try, self._suspects.next_time(now), *deadlines, NEVER)
+        times = (self.home.next_try, self._recover_at, self._suspects.next_time(now))
+        return min(*times, *deadlines, NEVER)
 
     def hear(self, news: News) -> None:
         """Act on what the worker said, and on its death."""

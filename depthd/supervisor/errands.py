@@ -6,6 +6,7 @@ Brings spool and publisher together, and looks whom a fault concerns. Decides no
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
@@ -34,6 +35,19 @@ class Recovered:
     job: Job
     target: SetName | None = None
     must_settle: bool = False
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a look at work/ has brought.
+
+    Attributes:
+        jobs: that a former run has left.
+        unread: folders of jobs that cannot be looked at now, and why.
+    """
+
+    jobs: list[Recovered]
+    unread: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -77,12 +91,22 @@ class Errands:
 
     # start-up ---------------------------------------------------------------------------------
 
-    def recover(self) -> list[Recovered]:
-        """Look at everything that a former run has left; one job's fault stays its own."""
-        found = [self._recover(job) for job in self.spool.sweep()]
-        if not any(each.must_settle for each in found):
+    def recover(self, only: Collection[str] = ()) -> Found:
+        """Look at everything that a former run has left; one job's fault stays its own.
+
+        Args:
+            only: what could not be looked at before; everything where it is empty.
+        """
+        jobs: list[Recovered] = []
+        unread: dict[str, str] = {}
+        for each in self.spool.sweep(only):
+            if isinstance(each, OSError):
+                unread[str(each.filename)] = _words(each)
+            else:
+                jobs.append(self._recover(each))
+        if not only and not unread and not any(each.must_settle for each in jobs):
             self._publisher.sweep()
-        return found
+        return Found(jobs, unread)
 
     def _recover(self, job: Job) -> Recovered:
         try:

@@ -417,3 +417,32 @@ def test_results_that_are_taken_away_are_made_anew(stage: Stage) -> None:
     stage.worker.render(job.id)
     stage.play()
     assert (stage.root / "outbox/a.jpg.heatmap.png").read_bytes() == b"result"
+
+
+def test_one_record_that_cannot_be_read_keeps_nobody_waiting(
+    set_stage: Set, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    former = set_stage()
+    former.ready()
+    bad, good = former.claim("bad.jpg"), former.claim("good.jpg")
+    former.close()
+    open_regular = files.open_regular
+
+    def failing(name: str, folder: int) -> int:
+        if name == "job.json" and bad.id in os.readlink(f"/proc/self/fd/{folder}"):
+            raise OSError(errno.EIO, "Input/output error")
+        return open_regular(name, folder)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "open_regular", failing)
+        later = set_stage()
+        later.ready()
+        assert list(later.worker.given) == [good.id]
+        later.worker.render(good.id)
+        later.play(30)
+        (aside,) = later.said(Event.PHOTO_SET_ASIDE)
+        assert "Input/output error" in str(aside["reason"])
+    later.play(30)
+    later.worker.render(bad.id)
+    later.play()
+    assert (later.root / "done/bad.jpg").exists()
