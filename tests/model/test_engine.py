@@ -45,11 +45,24 @@ def test_auto_is_openvino_in_f32(prepared_state: Path, random_weights: Path) -> 
 def test_without_openvino_auto_is_torch_and_openvino_an_error(
     prepared_state: Path, random_weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    pytest.importorskip("torch")
     monkeypatch.setitem(sys.modules, "openvino", None)
     assert opened(prepared_state, random_weights).description.engine == "torch"
     with pytest.raises(UnavailableError, match="not installed") as caught:
         opened(prepared_state, random_weights, engine="openvino")
     assert "pip install openvino" in caught.value.hint
+
+
+@pytest.mark.parametrize("engine", ["auto", "torch"])
+def test_a_missing_torch_is_said_with_the_command_that_brings_it(
+    engine: str, prepared_state: Path, random_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for package in ("torch", "openvino"):
+        monkeypatch.setitem(sys.modules, package, None)
+    words = "is torch, which is not installed" if engine == "torch" else "neither openvino nor"
+    with pytest.raises(UnavailableError, match=words) as caught:
+        opened(prepared_state, random_weights, engine=engine)
+    assert "pip install 'depthd[torch]'" in caught.value.hint
 
 
 def test_warm_start_never_imports_torch(prepared_state: Path, random_weights: Path) -> None:
@@ -134,6 +147,7 @@ def test_bf16_is_another_arithmetic_and_says_so(prepared_state: Path, random_wei
 def test_precision_that_cannot_be_had_is_an_error(
     prepared_state: Path, random_weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    pytest.importorskip("torch")
     monkeypatch.setattr(engine_openvino, "_precisions", lambda core: {"F32"})
     with pytest.raises(UnavailableError, match="processor has no bf16"):
         opened(prepared_state, random_weights, precision="bf16")
