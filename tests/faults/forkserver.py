@@ -67,9 +67,11 @@ class Forks:
         )
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
         assert self._server.stdin
         assert self._server.stdout
+        if kind is not None:
+            self._server.kill()  # and what it has started goes with it
         self._server.stdin.close()
         self._server.wait(60)
         self._server.stdout.close()

@@ -105,15 +105,19 @@ class Soak:
 
     def fill_disk(self) -> None:
         """The outbox's file system shrinks to what it holds, and grows again."""
-        disk = os.statvfs(self._root / "outbox")
-        self._resize((disk.f_blocks - disk.f_bfree) * disk.f_frsize + 65536)
+        while not self._resize(self._used() + 65536):  # more was written meanwhile
+            self._pause()
         self.drop(_BATCH)
         self._pause(3)
-        self._resize(_FILE_SYSTEM)
+        assert self._resize(_FILE_SYSTEM)
 
-    def _resize(self, size: int) -> None:
-        options = f"remount,size={size}"
-        subprocess.run(["mount", "-o", options, self._root / "outbox"], check=True)
+    def _used(self) -> int:
+        disk = os.statvfs(self._root / "outbox")
+        return (disk.f_blocks - disk.f_bfree) * disk.f_frsize
+
+    def _resize(self, size: int) -> bool:
+        command = ["mount", "-o", f"remount,size={size}", self._root / "outbox"]
+        return subprocess.run(command, check=False, capture_output=True).returncode == 0
 
     def _away(self, name: str) -> None:
         path, away = self._root / name, self._root.parent / f"{name}-away"
