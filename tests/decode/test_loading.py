@@ -64,7 +64,7 @@ def test_only_what_include_names_is_loaded() -> None:
         (["*"], set(PHOTO_FORMATS)),
         ([], set()),
     ],
-    ids=str,
+    ids=lambda value: " ".join(sorted(value)),
 )
 def test_patterns_choose_formats(include: list[str], formats: set[str]) -> None:
     assert load_decoders(include).formats == formats & INSTALLED

@@ -67,7 +67,9 @@ def test_without_a_manager_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize(
-    ("pid", "interval"), [(None, 60.0), (os.getpid(), 60.0), (os.getppid(), 0.0)]
+    ("pid", "interval"),
+    [(None, 60.0), (os.getpid(), 60.0), (os.getppid(), 0.0)],
+    ids=["anybody", "us", "another"],
 )
 def test_pings_are_due_at_half_the_watchdogs_time(
     monkeypatch: pytest.MonkeyPatch, pid: int | None, interval: float
