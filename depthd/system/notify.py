@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import socket
 
+_PATIENCE = 0.2  # seconds; a manager that does not listen holds up nothing else
+
 
 class Notifier:
     """The service manager's ear."""
@@ -16,6 +18,7 @@ class Notifier:
         address = os.environ.get("NOTIFY_SOCKET", "")
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        self._socket.settimeout(_PATIENCE)
         microseconds = int(os.environ.get("WATCHDOG_USEC", "0") or 0)
         meant_for_us = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
         self.watchdog_interval = microseconds / 2e6 if meant_for_us else 0.0  # seconds, 0 = none

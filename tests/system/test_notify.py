@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,19 @@ def manager(
         listener.settimeout(DEADLINE)
         monkeypatch.setenv("NOTIFY_SOCKET", address)
         yield listener
+
+
+def test_a_manager_that_does_not_listen_holds_up_nothing(manager: socket.socket) -> None:
+    address = manager.getsockname()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as full, closing(Notifier()) as notifier:
+        full.setblocking(False)
+        with suppress(BlockingIOError):
+            while True:
+                full.sendto(b"WATCHDOG=1", address)
+        telling = threading.Thread(target=notifier.tell, kwargs={"WATCHDOG": "1"}, daemon=True)
+        telling.start()
+        telling.join(DEADLINE)
+        assert not telling.is_alive()
 
 
 def test_one_datagram_a_message(manager: socket.socket) -> None:
@@ -69,7 +83,7 @@ def test_without_a_manager_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize(
     ("pid", "interval"),
     [(None, 60.0), (os.getpid(), 60.0), (os.getppid(), 0.0)],
-    ids=["anybody", "us", "another"],
+    ids=["unset", "ours", "another"],
 )
 def test_pings_are_due_at_half_the_watchdogs_time(
     monkeypatch: pytest.MonkeyPatch, pid: int | None, interval: float
