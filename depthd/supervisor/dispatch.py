@@ -291,8 +291,15 @@ class Dispatcher:
         self.home.table.move(entry, State.ACTIVE, self._clock())
         self._in_worker[entry.job.id] = entry
         work = Work(job=entry.job.id, policy=entry.job.policy)
-        worker.send(work, [opened.original, *opened.outlets.files.values()])
-        os.close(opened.original)
+        try:
+            worker.send(work, [opened.original, *opened.outlets.files.values()])
+        except OSError as error:
+            self._leave_worker(entry)
+            self._take_back(entry)
+            entry.uncount()
+            self.home.look_whose(entry, error)
+        finally:
+            os.close(opened.original)
 
     # and back ---------------------------------------------------------------------------------
 

@@ -49,7 +49,11 @@ class Worker(Protocol):
         ...
 
     def send(self, work: Work, descriptors: Sequence[int]) -> None:
-        """Give it work; one that is gone is noticed by its death, not here."""
+        """Give it work; one that is gone is noticed by its death, not here.
+
+        Raises:
+            OSError: no memory or no descriptor is left for it; it has not got it.
+        """
         ...
 
     def hear(self) -> list[FromWorker]:
@@ -134,7 +138,7 @@ class WorkerProcess:
             self._line.send(encode(work), descriptors)
         except Closed:
             return
-        except OSError:  # it has not read a dozen packets and never will, or no memory is left
+        except BlockingIOError:  # it has not read a dozen packets: it never will
             self.kill()
 
     def hear(self) -> list[FromWorker]:

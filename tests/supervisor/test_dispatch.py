@@ -289,6 +289,24 @@ def test_a_photo_without_rights_fails_alone(
     assert len(stage.worker.given) == 1
 
 
+def test_a_photo_that_cannot_be_sent_waits_and_is_not_blamed(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(stage.worker), "send", refuse)
+        job = stage.claim("a.jpg")
+        for _ in range(10):
+            stage.play(30)
+        assert not stage.worker.given
+    stage.play(600)
+    assert list(stage.worker.given) == [job.id]
+    assert not stage.said(Event.PHOTO_FAILED)
+    assert len(stage.workers) == 1
+
+
 def _break(monkeypatch: pytest.MonkeyPatch, *, names: str, code: int) -> None:
     """Let links and renames to names in certain folders fail."""
     link = files.link_noreplace
