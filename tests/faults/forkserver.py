@@ -135,6 +135,7 @@ def _shorten_waits() -> None:
     soon = Backoff(first=0.05, longest=0.5)
     for module, name, value in (
         (gate, "_SERVICE", soon),
+        (aside, "_PHOTO", soon),
         (aside, "_FOLDER", soon),
         (keeper, "_RESTART", soon),
         (immovable, "_FIRST_PAUSE", 0.1),
