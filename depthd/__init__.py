@@ -8,19 +8,27 @@ must never import numpy, OpenCV, OpenVINO or torch. It imports nothing at all by
 TYPE_CHECKING = False  # typing's own would be an import
 if TYPE_CHECKING:
     from depthd.config import Config
-    from depthd.estimate.estimator import DepthEstimator, Estimate
+    from depthd.estimate.estimate import Estimate
+    from depthd.estimate.estimator import DepthEstimator
+    from depthd.metres.lens import Intrinsics
+    from depthd.metres.references import References
 
 __version__ = "0.1.0"
-__all__ = ["Config", "DepthEstimator", "Estimate", "__version__"]
+__all__ = ["Config", "DepthEstimator", "Estimate", "Intrinsics", "References", "__version__"]
+
+
+_HOMES = {
+    "Config": "depthd.config",
+    "DepthEstimator": "depthd.estimate.estimator",
+    "Estimate": "depthd.estimate.estimate",
+    "Intrinsics": "depthd.metres.lens",
+    "References": "depthd.metres.references",
+}
 
 
 def __getattr__(name: str) -> object:
-    if name == "Config":
-        from depthd import config  # noqa: PLC0415 - see the docstring
+    if name in _HOMES:
+        from importlib import import_module  # noqa: PLC0415 - see the docstring
 
-        return config.Config
-    if name in ("DepthEstimator", "Estimate"):
-        from depthd.estimate import estimator  # noqa: PLC0415 - see the docstring
-
-        return getattr(estimator, name)
+        return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

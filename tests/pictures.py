@@ -15,6 +15,7 @@ import depthd
 from depthd.config import Config
 from depthd.contract import manifest
 from depthd.decode.decoder import load_decoders
+from depthd.metres.fit import Fit
 
 SAMPLES = Path(depthd.__file__).parent / "samples"
 MAX_PIXELS = 10_000_000
@@ -36,6 +37,7 @@ MODEL = manifest.Model(
     preprocess="exact",
 )
 PHOTO = manifest.Photo(format="jpeg", width=320, height=240, orientation=1, notes=())
+FIT = Fit(0.1, 0.0, None, np.ones(3, bool), np.ones(3), 0.01, 0.02, 1.0, 4.0)  # of three points
 
 
 def photograph(name: str = "coffee.jpg") -> Image.Image:

@@ -18,7 +18,8 @@ from depthd.cli.photos import Photo
 from depthd.cli.progress import progress_bar
 from depthd.cli.report import report
 from depthd.cli.results import Done
-from depthd.config import Config
+from depthd.config import Config, FolderPolicy
+from depthd.config.rolling import RollingRanges
 from depthd.contract.errors import FAULTS, ExitCode, OutputError
 from depthd.contract.manifest import Facts
 from depthd.contract.names import printable, timestamp
@@ -77,6 +78,7 @@ class _Job:
     claimed: Claimed
     since: float  # seconds since the epoch
     outlets: Outlets
+    policy: FolderPolicy
 
 
 class _Batch:
@@ -100,6 +102,7 @@ class _Batch:
         self._publisher = Publisher(Places(folder), self._config.output.mode, self._instance)
         self._messages: SimpleQueue[Message] = SimpleQueue()
         self._pipeline = Pipeline(estimator, self._messages.put)
+        self._ranges = RollingRanges()
         self._jobs: dict[str, _Job] = {}
         self._done = done
         self._bar = bar
@@ -148,13 +151,14 @@ class _Batch:
             now = time.time()
             stamp = timestamp(now)
             claimed = Claimed(f"{stamp}-{self._instance}.{number}", photo.name, stamp)
-            policy = self._config.policy(photo.name)
+            asked = self._config.policy(photo.name)
+            policy = self._ranges.resolve(photo.name, asked)
             try:
                 outlets = self._publisher.open(claimed.id, policy.formats)
             except OSError as error:
                 os.close(original)
                 raise _cannot_write(error) from error
-            self._jobs[claimed.id] = _Job(photo, claimed, now, outlets)
+            self._jobs[claimed.id] = _Job(photo, claimed, now, outlets, asked)
             results = {kind: os.dup(handle) for kind, handle in outlets.files.items()}
             self._pipeline.submit(Task(claimed.id, policy, original, results))
             return
@@ -163,6 +167,7 @@ class _Batch:
         """Publish, or say why not."""
         match answer:
             case Rendered():
+                self._note(job, answer.facts)
                 return self._publish(job, answer.facts)
             case Blocked():
                 raise _cannot_write(answer.detail)
@@ -179,6 +184,18 @@ class _Batch:
         except OSError as error:
             raise _cannot_write(error) from error
         return ""
+
+    def _note(self, job: _Job, facts: Facts) -> None:
+        """Never metres without their error, and no silence where they were hoped for."""
+        self._ranges.note(job.photo.name, job.policy, facts.depth)
+        if facts.metres is not None:
+            text = f"no metres: {facts.metres.reason}"
+            if facts.metres.reason is None:
+                text = (
+                    f"metres from {facts.metres.used} of {facts.metres.points} reference points, "
+                    f"expected error {facts.metres.error_percent:.0f} %"
+                )
+            self._bar.console.print(printable(f"{job.photo.path}: {text}"), soft_wrap=True)
 
     def _say_failed(self, photo: Photo, reason: str) -> None:
         self.failed += 1

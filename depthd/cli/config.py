@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
@@ -11,6 +11,7 @@ import yaml
 
 from depthd.cli.options import Configured, configured
 from depthd.config.load import Loaded
+from depthd.config.settings import key_path
 from depthd.contract.names import printable
 
 _WIDTH = 44  # column of the origins
@@ -52,15 +53,25 @@ def _lines(loaded: Loaded) -> Iterator[str]:
     values = config.model_dump(mode="json")
     section = ""
     for key, source in loaded.sources.items():
-        parent, _, name = key.rpartition(".")
+        *sections, name = key_path(key)
+        parent = ".".join(sections)
         if parent and parent != section:
-            yield f"{parent}:"
+            yield from _headings(sections, section)
         section = parent
-        value: Any = values[parent][name] if parent else values[name]
+        value: Any = values
+        for part in (*sections, name):
+            value = value[part]
         if parent == "paths" and value is None:
             source = f"{config.folder(name)} by {source}"  # noqa: PLW2901
-        line = f"{'  ' if parent else ''}{name}:{_yaml(value)}"
+        line = f"{'  ' * len(sections)}{name}:{_yaml(value)}"
         yield f"{line:<{_WIDTH}} # {printable(source)}"
+
+
+def _headings(sections: Sequence[str], before: str) -> Iterator[str]:
+    """Lines that open a section, where the section of the last line was another one."""
+    for depth, name in enumerate(sections):
+        if depth or not before.startswith(f"{name}."):
+            yield f"{'  ' * depth}{_yaml(name).strip()}:"
 
 
 def _yaml(value: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,10 @@ class Configured:
     def load(self) -> Loaded:
         """Read file and environment; raises ConfigurationError with everything that is wrong."""
         return load(self._file(), os.environ, self.settings, self.root)
+
+    def with_setting(self, key: str, value: str) -> Configured:
+        """As if --set KEY=VALUE had been given as well."""
+        return replace(self, settings=(*self.settings, f"{key}={value}"))
 
     def config(self) -> Config:
         return self.load().config

@@ -11,6 +11,7 @@ from depthd.cli.options import Configured, configured, path_option
 from depthd.cli.photos import choose
 from depthd.cli.report import report
 from depthd.cli.results import Done
+from depthd.config.load import Loaded
 from depthd.contract.errors import ExitCode, NoInputError, OutputError
 from depthd.model.storage import user_cache
 
@@ -32,8 +33,19 @@ from depthd.model.storage import user_cache
 @click.option(
     "--skip-done", is_flag=True, help="Pass over photos whose results are in DIR already."
 )
+@click.option(
+    "--references",
+    type=path_option,
+    metavar="FILE",
+    help="CSV file with columns x,y,metres: points of the upright photos whose distance is known.",
+)
 def command(
-    configured: Configured, photos: tuple[Path, ...], folder: Path, *, skip_done: bool
+    configured: Configured,
+    photos: tuple[Path, ...],
+    folder: Path,
+    references: Path | None,
+    *,
+    skip_done: bool,
 ) -> ExitCode:
     """Turn PHOTOs into depth without the daemon; folders are walked.
 
@@ -45,8 +57,9 @@ def command(
     Examples:
       depthd process holiday/*.jpg -o depth
       depthd process holiday/ -o depth --skip-done --set output.formats=[npy,preview]
+      depthd process hall.jpg -o depth --references hall.csv --set output.formats=[metres,glb]
     """
-    loaded = configured.load()
+    loaded = _load(configured, references)
     chosen = choose(photos, loaded.config, folder)
     for trouble in chosen.unreadable:
         report(trouble)
@@ -62,6 +75,15 @@ def command(
 
     code = process(chosen.photos, loaded.config, state, folder, done)
     return ExitCode.FAILURE if chosen.unreadable else code
+
+
+def _load(configured: Configured, references: Path | None) -> Loaded:
+    """The configuration; whoever gives reference points wants metres, unless formats are chosen."""
+    if references is not None:
+        configured = configured.with_setting("output.references_file", str(references))
+        if configured.load().sources["output.formats"] == "default":
+            configured = configured.with_setting("output.formats", "[heatmap, npy, metres]")
+    return configured.load()
 
 
 def _make(folder: Path) -> None:

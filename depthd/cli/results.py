@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from depthd.contract.formats import ERROR_SUFFIX, FORMATS, MANIFEST_SUFFIX, Format
+from depthd.contract.formats import ERROR_SUFFIX, FORMATS, MANIFEST_SUFFIX, METRIC, Format
 from depthd.contract.names import readable
 from depthd.model.storage import sha256_file
 
@@ -34,12 +34,23 @@ class _File(_Part):
     suffix: str
 
 
+class _Metres(_Part):
+    reason: str | None = None
+
+
 class _Manifest(_Part):
     """What is needed here of a manifest of any version."""
 
     schema_name: str = Field(alias="schema", pattern=r"^depthd\.manifest/\d+$")
     source: _Source
     files: tuple[_File, ...]
+    metres: _Metres | None = None
+
+    @property
+    def formats(self) -> set[str]:
+        """What is there, and what cannot be there because the photo has no metres."""
+        has_metres = self.metres is not None and self.metres.reason is None
+        return {file.format for file in self.files} | (set() if has_metres else set(METRIC))
 
 
 def is_result(path: Path) -> bool:
@@ -93,7 +104,7 @@ class Done:
             if not name.endswith(MANIFEST_SUFFIX) or name.startswith("."):
                 continue
             manifest = _read(self._folder / folder / name)
-            if manifest and self._formats <= {file.format for file in manifest.files}:
+            if manifest and self._formats <= manifest.formats:
                 known.setdefault(manifest.source.name, set()).add(manifest.source.sha256)
         return known
 

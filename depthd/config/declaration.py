@@ -6,24 +6,23 @@ from this module. It may know units and paths; it does no I/O.
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    BaseModel,
+    AfterValidator,
     BeforeValidator,
-    ConfigDict,
     Field,
     PlainSerializer,
     WithJsonSchema,
-    field_validator,
+    field_serializer,
     model_validator,
 )
 
+from depthd.config.folders import FolderPolicy, check_names, resolve
 from depthd.config.litter import LITTER
+from depthd.config.section import Section
 from depthd.config.units import Duration, Size
-from depthd.contract.formats import Format
 from depthd.contract.photos import PHOTO_FORMATS
 
 PHOTO_SUFFIXES = tuple(suffix for photo in PHOTO_FORMATS.values() for suffix in photo.suffixes)
@@ -38,21 +37,6 @@ def _parse_mode(value: object) -> int:
     if 0o400 <= mode <= 0o777:
         return mode
     raise ValueError('needs an octal file mode, such as "0640"')
-
-
-def _parse_output_size(value: object) -> str | int:
-    if value in ("original", "model"):
-        return str(value)
-    text = str(value)
-    if text.isdigit() and 16 <= int(text) <= 16384:
-        return int(text)
-    raise ValueError("needs original, model, or the longest side in pixels (16 to 16384)")
-
-
-class Section(BaseModel):
-    """Base of all sections: unknown keys are errors, nothing changes after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
 class Paths(Section):
@@ -158,40 +142,6 @@ class Worker(Section):
     )
 
 
-class FolderPolicy(Section):
-    """What a photo's folder decides; resolved when the photo is claimed, and kept with it."""
-
-    formats: tuple[Format, ...] = Field(
-        (Format.HEATMAP, Format.NPY), min_length=1, description=f"any of {', '.join(Format)}"
-    )
-    size: Annotated[Literal["original", "model"] | int, BeforeValidator(_parse_output_size)] = (
-        Field("original", description="original, model, or the longest side in pixels")
-    )
-    colormap: Literal["inferno", "magma", "viridis", "turbo", "gray"] = Field(
-        "inferno", description="colours of heatmap and preview; bright is near"
-    )
-    range: Literal["minmax", "percentile"] | tuple[float, float] = Field(
-        "minmax",
-        description="depth shown as darkest and brightest: minmax, percentile (2nd and 98th), "
-        "or two values such as [0, 1000] that make pictures comparable",
-    )
-
-    @field_validator("formats")
-    @classmethod
-    def _formats_are_given_once(cls, formats: tuple[Format, ...]) -> tuple[Format, ...]:
-        twice = [kind for number, kind in enumerate(formats) if kind in formats[:number]]
-        if twice:
-            raise ValueError(f"names {twice[0]} twice")
-        return formats
-
-    @field_validator("range")
-    @classmethod
-    def _range_is_ascending(cls, range_: str | tuple[float, float]) -> str | tuple[float, float]:
-        if isinstance(range_, tuple) and not -math.inf < range_[0] < range_[1] < math.inf:
-            raise ValueError("needs two finite values, the smaller one first")
-        return range_
-
-
 class Output(FolderPolicy):
     """What is written for each photo."""
 
@@ -232,6 +182,22 @@ class Config(Section):
     model: Model = Model()
     worker: Worker = Worker()
     output: Output = Output()
+    folders: Annotated[dict[str, FolderPolicy], AfterValidator(check_names)] = Field(
+        {},
+        description="Folders of the inbox that differ from the section output, by their name or a "
+        "pattern such as cam*; sub-folders belong to them. Each takes the keys of output but mode. "
+        "Where several fit, each key comes from the most exact one that gives it.",
+        examples=[
+            {
+                "cam*": {"formats": ["heatmap", "preview"], "range": "rolling"},
+                "cam1": {
+                    "references": [[120, 400, 1.5], [610, 380, 2.25], [350, 200, 6]],
+                    "references_size": [1280, 720],
+                    "formats": ["heatmap", "metres"],
+                },
+            }
+        ],
+    )
     disk: Disk = Disk()
     log: Log = Log()
 
@@ -240,9 +206,20 @@ class Config(Section):
         path: Path | None = getattr(self.paths, name)
         return (self.root / (path or name)).absolute()
 
-    def policy(self, name: str) -> FolderPolicy:  # noqa: ARG002 - one policy for all folders so far
+    def policy(self, name: str) -> FolderPolicy:
         """What holds for a photo of this name inside the inbox."""
-        return FolderPolicy(**{key: getattr(self.output, key) for key in FolderPolicy.model_fields})
+        base = FolderPolicy.model_construct(
+            **{key: getattr(self.output, key) for key in FolderPolicy.model_fields}
+        )
+        return resolve(base, self.folders, name)
+
+    @field_serializer("folders")
+    def _only_what_was_given(self, folders: dict[str, FolderPolicy]) -> dict[str, Any]:
+        """What a folder does not say is not its default but that of the next one that fits."""
+        return {
+            name: folder.model_dump(mode="json", exclude_unset=True)
+            for name, folder in folders.items()
+        }
 
     @model_validator(mode="after")
     def _folders_lie_apart(self) -> Self:

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from depthd.config.declaration import Config
+from depthd.config.settings import FOLDERS
 
 _HEAD = """\
 # Every key of depthd with its default. Keep only what you change; start with -c FILE.
@@ -38,6 +39,7 @@ def schema() -> dict[str, Any]:
         section = document["$defs"][reference.rpartition("/")[2]]
         for key, value in section["properties"].items():
             value["default"] = values[name][key]
+    document["properties"][FOLDERS]["type"] = ["object", "null"]  # null: all commented out
     return document
 
 
@@ -48,7 +50,8 @@ def example() -> str:
     for name, declared in document["properties"].items():
         reference = declared.get("$ref", "")
         if not reference:
-            blocks.append("\n".join(_key(name, declared, "")))
+            make = _folders if name == FOLDERS else _key
+            blocks.append("\n".join(make(name, declared)))
             continue
         section = document["$defs"][reference.rpartition("/")[2]]
         lines = [*_comment(section["description"], ""), f"{name}:"]
@@ -58,7 +61,17 @@ def example() -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def _key(name: str, declared: dict[str, Any], indent: str) -> Iterator[str]:
+def _folders(name: str, declared: dict[str, Any]) -> Iterator[str]:
+    """A section whose keys have names of the user's own: shown by an example, commented out."""
+    yield from _comment(declared["description"], "")
+    yield f"{name}:"
+    for folder, values in declared["examples"][0].items():
+        yield f"  # {folder}:"
+        for key, value in values.items():
+            yield f"  #   {key}: {_dumped(value)}"
+
+
+def _key(name: str, declared: dict[str, Any], indent: str = "") -> Iterator[str]:
     yield from _comment(declared["description"] + _allowed(declared), indent)
     value = declared["default"]
     first, *others = _lines(value, len(name) + len(indent)) if value is not None else [""]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import difflib
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,9 +19,17 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from depthd.config.declaration import Config
-from depthd.config.places import absolute
+from depthd.config.folders import FolderPolicy
 from depthd.config.sense import contradictions, obstacles
-from depthd.config.text import TextError, parse_document, parse_flow
+from depthd.config.settings import (
+    FOLDERS,
+    REFERENCES_FILE,
+    Setting,
+    key_path,
+    lead,
+    read_references,
+)
+from depthd.config.text import Keys, TextError, parse_document, parse_flow
 from depthd.contract.errors import ConfigurationError, UsageError
 
 PREFIX = "DEPTHD_"
@@ -39,14 +47,6 @@ class Loaded:
 
     config: Config
     sources: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class _Setting:
-    key: str
-    value: Any  # text, None, or lists and mappings of them
-    source: str
-    folder: Path | None = None  # where its relative paths begin; None is where one stands
 
 
 def load(
@@ -75,17 +75,17 @@ def load(
         *_from_command_line(settings, problems),
     ]
     if root is not None:
-        given.append(_Setting("root", root, "--root"))
+        given.append(Setting("root", root, "--root"))
     known = tuple(keys())
-    chosen: dict[str, _Setting] = {}
+    chosen: dict[str, Setting] = {}
     for setting in given:
-        if setting.key in known:
-            chosen[setting.key] = setting
-            if setting.key in paths:
-                chosen[setting.key] = _lead(setting, problems)
+        if setting.key in known or _is_of_a_folder(setting.key):
+            is_path = setting.key in paths or key_path(setting.key)[-1] == REFERENCES_FILE
+            chosen[setting.key] = lead(setting, problems) if is_path else setting
         else:
             why = _explain_unknown(setting.key, known)
             problems.append(f"{setting.key}: {why} ({setting.source})")
+    read_references(chosen, problems)
     config = _validate(chosen, problems)
     if config is not None:
         given_sources = {key: setting.source for key, setting in chosen.items()}
@@ -93,6 +93,7 @@ def load(
     if config is None or problems:
         raise _error(problems)
     sources = {key: chosen[key].source if key in chosen else "default" for key in known}
+    sources.update({key: s.source for key, s in chosen.items() if key not in known})
     return Loaded(config, sources)
 
 
@@ -122,29 +123,38 @@ def keys(model: type[BaseModel] = Config, prefix: str = "") -> Iterator[str]:
         section = field.annotation
         if isinstance(section, type) and issubclass(section, BaseModel):
             yield from keys(section, f"{prefix}{name}.")
-        else:
+        elif name != FOLDERS:
             yield prefix + name
 
 
-def _from_file(file: Path | None, problems: list[str]) -> Iterator[_Setting]:
+def _is_of_a_folder(key: str) -> bool:
+    path = key_path(key)
+    return path[0] == FOLDERS and len(path) == 3 and path[2] in FolderPolicy.model_fields
+
+
+def _from_file(file: Path | None, problems: list[str]) -> Iterator[Setting]:
     if file is None:
         return
-    sections = {key.rpartition(".")[0] for key in keys()} - {""}
-    document = parse_document(file, sections)
+    sections = {key.rpartition(".")[0] for key in keys()} | {FOLDERS}
+
+    def is_section(path: Keys) -> bool:
+        return ".".join(path) in sections or (path[0] == FOLDERS and len(path) == 2)
+
+    document = parse_document(file, is_section)
     problems.extend(f"{file}{problem}" for problem in document.problems)
     folder = None if file.is_relative_to("/dev") else file.parent
     for entry in document.entries:
-        yield _Setting(entry.key, entry.value, f"{file} line {entry.line}", folder)
+        yield Setting(".".join(entry.path), entry.value, f"{file} line {entry.line}", folder)
 
 
-def _from_environment(environment: Mapping[str, str], problems: list[str]) -> Iterator[_Setting]:
+def _from_environment(environment: Mapping[str, str], problems: list[str]) -> Iterator[Setting]:
     for name in sorted(environment):
         if name.startswith(PREFIX) and name not in OTHER_VARIABLES:
             key = name.removeprefix(PREFIX).lower().replace("__", ".")
             yield from _from_text(key, environment[name], f"environment {name}", problems)
 
 
-def _from_command_line(settings: Sequence[str], problems: list[str]) -> Iterator[_Setting]:
+def _from_command_line(settings: Sequence[str], problems: list[str]) -> Iterator[Setting]:
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals:
@@ -155,9 +165,9 @@ def _from_command_line(settings: Sequence[str], problems: list[str]) -> Iterator
         yield from _from_text(key.strip(), text, f"--set {key.strip()}", problems)
 
 
-def _from_text(key: str, text: str, source: str, problems: list[str]) -> Iterator[_Setting]:
+def _from_text(key: str, text: str, source: str, problems: list[str]) -> Iterator[Setting]:
     try:
-        yield _Setting(key, parse_flow(text), source)
+        yield Setting(key, parse_flow(text), source)
     except TextError as error:
         problems.append(f"{key}: {error} ({source})")
 
@@ -173,18 +183,12 @@ def _path_keys() -> Iterator[str]:
             yield key
 
 
-def _lead(setting: _Setting, problems: list[str]) -> _Setting:
-    """The setting with its path made absolute."""
-    if not isinstance(setting.value, str | Path):
-        return setting
-    try:
-        return replace(setting, value=absolute(setting.value, setting.folder))
-    except ValueError as error:
-        problems.append(f"{setting.key}: {str(setting.value)!r} {error} ({setting.source})")
-        return replace(setting, value="/")
-
-
 def _explain_unknown(unknown: str, known: Sequence[str]) -> str:
+    if unknown == FOLDERS or unknown.startswith(f"{FOLDERS}."):
+        _, name, leaf = key_path(f"{unknown}." if unknown == FOLDERS else unknown)
+        known = [f"{FOLDERS}.{name or leaf or 'NAME'}.{key}" for key in FolderPolicy.model_fields]
+        if not name:
+            return f"is a section; its keys are {', '.join(known)}"
     below = [key for key in known if key.startswith(f"{unknown}.")]
     if below:
         return f"is a section; its keys are {', '.join(below)}"
@@ -195,10 +199,10 @@ def _explain_unknown(unknown: str, known: Sequence[str]) -> str:
     return f"is not a known key; did you mean {near[0]}?" if near else "is not a known key"
 
 
-def _validate(chosen: Mapping[str, _Setting], problems: list[str]) -> Config | None:
+def _validate(chosen: Mapping[str, Setting], problems: list[str]) -> Config | None:
     nested: dict[str, Any] = {}
     for key, setting in chosen.items():
-        *sections, name = key.split(".")
+        *sections, name = key_path(key)
         place = nested
         for section in sections:
             place = place.setdefault(section, {})
@@ -210,25 +214,26 @@ def _validate(chosen: Mapping[str, _Setting], problems: list[str]) -> Config | N
         return None
 
 
-def _describe(errors: Sequence[ErrorDetails], chosen: Mapping[str, _Setting]) -> Iterator[str]:
+def _describe(errors: Sequence[ErrorDetails], chosen: Mapping[str, Setting]) -> Iterator[str]:
     """One line for each key that is wrong; a union's alternatives are joined by "or"."""
     by_key: dict[str, list[str]] = {}
     for error in errors:
         path = [str(part) for part in error["loc"]]
         prefixes = (".".join(path[:length]) for length in range(len(path), 0, -1))
-        key = next((prefix for prefix in prefixes if prefix in chosen), "")
+        key = next((prefix for prefix in prefixes if prefix in chosen), ".".join(path))
         reasons = by_key.setdefault(key, [])
         if (reason := _reason(error)) not in reasons:
             reasons.append(reason)
     for key, reasons in by_key.items():
-        if key:
+        if key in chosen:
             setting = chosen[key]
             value = "is empty;" if setting.value is None else reprlib.repr(setting.value)
             yield f"{key}: {value} {', or '.join(reasons)} ({setting.source})"
         else:
             for reason in reasons:
-                named = [f"{key} from {s.source}" for key, s in chosen.items() if key in reason]
-                yield reason + (f" ({', '.join(named)})" if named else "")
+                named = [f"{name} from {s.source}" for name, s in chosen.items() if name in reason]
+                where = f"{key}: " if key else ""
+                yield where + reason + (f" ({', '.join(named)})" if named else "")
 
 
 _REASONS = {

@@ -6,7 +6,7 @@ Knows YAML, nothing of the configuration's keys. Scalars stay text (only an empt
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,14 @@ MAX_BYTES = 1_000_000
 _NULL = "tag:yaml.org,2002:null"
 
 
+Keys = tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class Entry:
-    """One key in dotted form, its value (text, None, lists and mappings of them), its line."""
+    """One key by its path, its value (text, None, lists and mappings of them), its line."""
 
-    key: str
+    path: Keys
     value: Any
     line: int
 
@@ -38,7 +41,7 @@ class TextError(Exception):
     """The text cannot be taken at all."""
 
 
-def parse_document(file: Path, sections: Collection[str]) -> Document:
+def parse_document(file: Path, is_section: Callable[[Keys], bool]) -> Document:
     """The entries of a YAML file of at most 1 MB of UTF-8.
 
     A file that cannot be read, is not YAML, holds something else than keys, or one key twice
@@ -46,14 +49,14 @@ def parse_document(file: Path, sections: Collection[str]) -> Document:
 
     Args:
         file: where it is.
-        sections: dotted names of the mappings to descend into.
+        is_section: whether the mapping at this path is to be descended into.
     """
     try:
         node = _compose(_read(file))
     except TextError as error:
         return Document((), (str(error),))
     problems: list[str] = []
-    entries = _walk(node, "", sections, problems) if node is not None else ()
+    entries = _walk(node, (), is_section, problems) if node is not None else ()
     return Document(tuple(entries), tuple(problems))
 
 
@@ -103,31 +106,33 @@ def _compose(text: str) -> yaml.Node | None:
 
 
 def _walk(
-    node: yaml.Node, section: str, sections: Collection[str], problems: list[str]
+    node: yaml.Node, section: Keys, is_section: Callable[[Keys], bool], problems: list[str]
 ) -> Iterator[Entry]:
     line = node.start_mark.line + 1
     if isinstance(node, yaml.ScalarNode) and node.tag == _NULL:
         return  # a section whose keys are all commented out
     if not isinstance(node, yaml.MappingNode):
-        where = section or "the file"
+        where = ".".join(section) or "the file"
         problems.append(f" line {line}: {where} holds no keys; write 'key: value' lines")
         return
     seen: dict[str, int] = {}
     for key_node, value_node in node.value:
         line = key_node.start_mark.line + 1
         name = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else "?"
-        key = f"{section}.{name}" if section else name
+        path = (*section, name)
         if name in seen:
-            problems.append(f" line {line}: {key} is given twice, first on line {seen[name]}")
+            problems.append(
+                f" line {line}: {'.'.join(path)} is given twice, first on line {seen[name]}"
+            )
             continue
         seen[name] = line
-        if key in sections:
-            yield from _walk(value_node, key, sections, problems)
+        if is_section(path):
+            yield from _walk(value_node, path, is_section, problems)
             continue
         try:
-            yield Entry(key, _plain(value_node, set()), line)
+            yield Entry(path, _plain(value_node, set()), line)
         except TextError as error:
-            problems.append(f" line {line}: {key} {error}")
+            problems.append(f" line {line}: {'.'.join(path)} {error}")
 
 
 def _plain(node: yaml.Node, seen: set[int]) -> Any:

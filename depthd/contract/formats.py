@@ -18,6 +18,10 @@ class Format(StrEnum):
     PNG16 = "png16"
     PFM = "pfm"
     PREVIEW = "preview"
+    METRES = "metres"
+    MILLIMETRES = "millimetres"
+    PLY = "ply"
+    GLB = "glb"
 
 
 @dataclass(frozen=True)
@@ -41,8 +45,30 @@ FORMATS: dict[Format, FormatMeaning] = {
         ".pfm", "the raw values as a portable float map, as upstream MiDaS writes them"
     ),
     Format.PREVIEW: FormatMeaning(
-        ".preview.jpg", "photo and heatmap side by side with a near-far legend"
+        ".preview.jpg", "photo and heatmap side by side with a legend, near to far or in metres"
+    ),
+    Format.METRES: FormatMeaning(
+        ".metres.npy",
+        "float32, metres along the optical axis, NaN where there are none; for cameras with "
+        "reference points",
+    ),
+    Format.MILLIMETRES: FormatMeaning(
+        ".millimetres.png",
+        "16-bit grey, millimetres, 0 where there are none, as depth cameras and ROS have it; for "
+        "cameras with reference points",
+    ),
+    Format.PLY: FormatMeaning(
+        ".ply",
+        "coloured points, x right, y down, z forward, in metres or marked relative; at most 1024 "
+        "across",
+    ),
+    Format.GLB: FormatMeaning(
+        ".glb",
+        "a mesh with the photo on it, torn at depth edges, y up as glTF has it, in metres or "
+        "marked relative; at most 512 points across",
     ),
 }
+METRIC = frozenset({Format.METRES, Format.MILLIMETRES})
+"""Formats that a photo without metres does not get."""
 MANIFEST_SUFFIX = ".json"
 ERROR_SUFFIX = ".error.json"

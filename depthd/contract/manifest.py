@@ -102,6 +102,44 @@ class Depth(Part):
     ] = "relative inverse depth; larger is nearer; scale and shift unknown per image"
 
 
+class Metres(Part):
+    """How depth became metres by the camera's reference points, or why it did not.
+
+    1 / metres = scale * depth + shift, plus a smooth correction where `corrected`.
+    """
+
+    reason: str | None = Field(description="why there are no metres; null where there are")
+    points: int = Field(ge=1, description="reference points of this camera")
+    used: int = Field(ge=0, description="of them, those that agree with each other")
+    thrown_out: tuple[int, ...] = Field(
+        description="numbers of the points that do not agree, counted from 1"
+    )
+    leave_one_out_percent: float | None = Field(
+        description="mean error of the points used, each as the others see it"
+    )
+    error_percent: float | None = Field(
+        description="mean error to expect in the photo: leave-one-out with the points thrown out "
+        "counted as far as the cut, raised for few points"
+    )
+    nearest: float | None = Field(description="metres of the nearest point used")
+    farthest: float | None = Field(description="metres of the farthest point used")
+    limit: float | None = Field(description="no metres are given beyond this distance")
+    scale: float | None = Field(description="in 1/m for each unit of depth")
+    shift: float | None = Field(description="in 1/m")
+    corrected: bool = Field(description="the residuals at the points were spread over the photo")
+
+
+class Space(Part):
+    """The camera that points and meshes were made with."""
+
+    unit: Literal["metres", "relative"]
+    focal: float = Field(gt=0, description="pixels of the upright photo")
+    fov: float = Field(gt=0, description="degrees across the photo's longer side")
+    source: Literal["fov", "exif", "guess"] = Field(
+        description="setting, photo, or guess: of which only the shape can be believed"
+    )
+
+
 class Times(Part):
     """When things happened."""
 
@@ -118,6 +156,11 @@ class FileFacts(Part):
     bytes: int = Field(ge=0)
     scale: float | None = None
     offset: float | None = None
+    shown: tuple[float, float] | None = Field(
+        None,
+        description="heatmap and preview: depth drawn darkest and brightest, in metres where the "
+        "manifest has metres",
+    )
 
 
 class OutputFile(Part):
@@ -130,6 +173,11 @@ class OutputFile(Part):
     bytes: int = Field(ge=0)
     scale: float | None = None
     offset: float | None = None
+    shown: tuple[float, float] | None = Field(
+        None,
+        description="heatmap and preview: depth drawn darkest and brightest, in metres where the "
+        "manifest has metres",
+    )
 
     @classmethod
     def of(cls, facts: FileFacts, target: str) -> OutputFile:
@@ -149,9 +197,18 @@ class Facts(Part):
     photo: Photo
     model: Model
     depth: Depth
+    metres: Metres | None = Field(None, description="null: no reference points for this folder")
+    space: Space | None = Field(None, description="null: neither ply nor glb was asked for")
     started: Moment
     milliseconds: dict[str, Milliseconds] = Field(description="time of each stage")
     files: tuple[FileFacts, ...]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is worth saying of this photo, for people."""
+        if self.metres is None or self.metres.reason is None:
+            return self.photo.notes
+        return (*self.photo.notes, f"no metres: {self.metres.reason}")
 
 
 class Manifest(Part):
@@ -165,6 +222,8 @@ class Manifest(Part):
     photo: Photo
     model: Model
     depth: Depth
+    metres: Metres | None = Field(None, description="null: no reference points for this folder")
+    space: Space | None = Field(None, description="null: neither ply nor glb was asked for")
     times: Times
     milliseconds: dict[str, Milliseconds] = Field(description="time of each stage")
     files: tuple[OutputFile, ...]
@@ -204,6 +263,8 @@ class Manifest(Part):
             photo=facts.photo,
             model=facts.model,
             depth=facts.depth,
+            metres=facts.metres,
+            space=facts.space,
             times=Times(claimed=claimed, started=facts.started, published=published),
             milliseconds={**facts.milliseconds, **milliseconds},
             files=tuple(OutputFile.of(file, target) for file in facts.files),

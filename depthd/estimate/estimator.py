@@ -21,14 +21,20 @@ from depthd.contract import manifest
 from depthd.contract.errors import NoInputError, UnavailableError
 from depthd.contract.formats import Format
 from depthd.decode.decoder import Header, Photo, check_cost, load_decoders
+from depthd.decode.lens import read_lens
+from depthd.estimate.estimate import Estimate, Info, metres_facts
 from depthd.estimate.pictures import Picture, as_photo
 from depthd.estimate.transform import network_size, output_size, preprocess, resize_depth
+from depthd.metres.lens import Lens
+from depthd.metres.references import References, Undetermined
 from depthd.model.engine import open_engine
 from depthd.model.storage import user_cache
 from depthd.model.weights import find_weights
 
 PERCENTILES = (2, 25, 50, 75, 98)
 PREVIEW_SIDE = 640  # longest side in pixels of the photo kept for the preview
+PICTURE_SIDE = 2048  # longest side at most of the photo kept for points and meshes
+_IN_SPACE = frozenset({Format.PLY, Format.GLB})
 
 
 @dataclass(frozen=True)
@@ -39,25 +45,8 @@ class Prepared:
     photo: manifest.Photo
     thumbnail: NDArray[np.uint8] | None  # RGB, longest side PREVIEW_SIDE; only for previews
     milliseconds: dict[str, float]
-
-
-@dataclass(frozen=True)
-class Info:
-    """What the manifest says of an estimate."""
-
-    photo: manifest.Photo
-    depth: manifest.Depth
-    model: manifest.Model
-    milliseconds: dict[str, float]
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """`depth` is float32 (H, W) of the upright photo: relative inverse depth, larger is nearer."""
-
-    depth: NDArray[np.float32]
-    info: Info
-    thumbnail: NDArray[np.uint8] | None = None
+    picture: NDArray[np.uint8] | None = None  # RGB, longest side PICTURE_SIDE; only for ply and glb
+    lens: Lens | None = None
 
 
 class _Stopwatch:
@@ -114,20 +103,26 @@ class DepthEstimator:
         self.decoders = load_decoders(self.config.intake.include)
         self._process = os.getpid()
 
-    def estimate(self, photo: str | Path | bytes | Picture) -> Estimate:
+    def estimate(
+        self, photo: str | Path | bytes | Picture, policy: FolderPolicy | None = None
+    ) -> Estimate:
         """Depth of one photo.
 
         Args:
             photo: a path; a file's bytes; a PIL image of any mode, turned upright by its EXIF; or
                 uint8 pixels, upright, (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA.
+            policy: formats, size and reference points; None takes the section output of `config`.
 
         Raises:
             PhotoError: the photo itself is at fault; `code` says how.
             NoInputError: the path cannot be read.
             TypeError: it is none of these.
         """
-        policy = self.config.output
-        prepared = self.prepare(_read(photo) if isinstance(photo, str | Path) else photo, policy)
+        policy = policy or self.config.policy("")
+        data = _read(photo) if isinstance(photo, str | Path) else photo
+        prepared = self.prepare(data, policy)
+        if isinstance(data, bytes) and prepared.lens is None:
+            prepared = replace(prepared, lens=read_lens(data))
         started = _Stopwatch()
         raw = self.infer(prepared)
         milliseconds = {**prepared.milliseconds, "infer": started.lap()}
@@ -150,7 +145,11 @@ class DepthEstimator:
         decoded = clock.lap()
         size = network_size(photo.width, photo.height, self.config.model.input_size)
         batch = preprocess(photo.pixels, size)
-        thumbnail = _thumbnail(photo) if Format.PREVIEW in policy.formats else None
+        thumbnail = _reduced(photo, PREVIEW_SIDE) if Format.PREVIEW in policy.formats else None
+        picture, lens = None, None
+        if _IN_SPACE & set(policy.formats):
+            picture = _reduced(photo, min(PICTURE_SIDE, max(self._output_size(photo, policy))))
+            lens = read_lens(data) if isinstance(data, bytes) else None
         return Prepared(
             batch=batch,
             photo=manifest.Photo(
@@ -161,6 +160,8 @@ class DepthEstimator:
                 notes=photo.notes,
             ),
             thumbnail=thumbnail,
+            picture=picture,
+            lens=lens,
             milliseconds={"decode": decoded, "preprocess": clock.lap()},
         )
 
@@ -187,13 +188,15 @@ class DepthEstimator:
                 "Use other weights; if model.precision is bf16, set it to f32.",
             )
         clock = _Stopwatch()
-        photo, input_size = prepared.photo, self.config.model.input_size
-        width, height = output_size(photo.width, photo.height, policy.size, input_size)
+        width, height = self._output_size(prepared.photo, policy)
         depth = resize_depth(raw, width, height)
         milliseconds = {**prepared.milliseconds, "resize": clock.lap()}
         statistics = describe(depth, raw)
         info = Info(prepared.photo, statistics, self._model(prepared), milliseconds)
-        return Estimate(depth, info, prepared.thumbnail)
+        estimate = Estimate(
+            depth, info, prepared.thumbnail, prepared.picture, prepared.lens, policy.fov
+        )
+        return _in_space(_in_metres(estimate, policy), policy)
 
     def _decode(self, data: bytes) -> Photo:
         """`fast` changes depth by 1 % of its range on average, 9 % at most (samples enlarged)."""
@@ -203,6 +206,10 @@ class DepthEstimator:
             max_pixels=self.config.worker.max_pixels,
             reduce_to=self.config.model.input_size if fast else None,
         )
+
+    def _output_size(self, photo: Photo | manifest.Photo, policy: FolderPolicy) -> tuple[int, int]:
+        input_size = self.config.model.input_size
+        return output_size(photo.width, photo.height, policy.size, input_size)
 
     def _model(self, prepared: Prepared) -> manifest.Model:
         height, width = prepared.batch.shape[2:]
@@ -221,6 +228,36 @@ class DepthEstimator:
         )
 
 
+def _in_metres(estimate: Estimate, policy: FolderPolicy) -> Estimate:
+    """With metres, or with the reason why there are none; as it was for a folder without points."""
+    if not policy.references:
+        return estimate
+    clock = _Stopwatch()
+    references = References(policy.references, policy.references_size)
+    try:
+        measured, why = estimate.metres(references), ""
+    except Undetermined as undetermined:
+        measured, why = None, str(undetermined)
+    milliseconds = {**estimate.info.milliseconds, "metres": clock.lap()}
+    facts = metres_facts(references, measured or why)
+    info = replace(estimate.info, metres=facts, milliseconds=milliseconds)
+    return replace(estimate, info=info, measured=measured)
+
+
+def _in_space(estimate: Estimate, policy: FolderPolicy) -> Estimate:
+    """With what the manifest says of points and meshes, where there are some."""
+    if not _IN_SPACE & set(policy.formats):
+        return estimate
+    camera = estimate.camera
+    facts = manifest.Space(
+        unit="relative" if estimate.measured is None else "metres",
+        focal=camera.focal,
+        fov=camera.fov,
+        source=camera.source,
+    )
+    return replace(estimate, info=replace(estimate.info, space=facts))
+
+
 def _read(path: str | Path) -> bytes:
     try:
         return Path(path).read_bytes()
@@ -228,9 +265,11 @@ def _read(path: str | Path) -> bytes:
         raise NoInputError(f"{path}: {error.strerror}") from error
 
 
-def _thumbnail(photo: Photo) -> NDArray[np.uint8]:
-    scale = PREVIEW_SIDE / max(photo.width, photo.height)
-    size = (max(1, round(photo.width * scale)), max(1, round(photo.height * scale)))
+def _reduced(photo: Photo, side: int) -> NDArray[np.uint8]:
+    """The photo with this longest side."""
+    scale = side / max(photo.pixels.shape[:2])
+    height, width = photo.pixels.shape[:2]
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
     kind = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(photo.pixels, size, interpolation=kind), np.uint8)
 

@@ -11,32 +11,39 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from depthd.config import FolderPolicy
 from depthd.contract import manifest
 from depthd.contract.formats import FORMATS, Format
-from depthd.estimate.estimator import Estimate
+from depthd.estimate.estimate import Estimate
 from depthd.render.colors import palette, quantise
+from depthd.render.glb import glb
+from depthd.render.ply import ply
 from depthd.render.png_writer import grey16_png, palette_png
 from depthd.render.preview import preview_jpeg
+from depthd.render.scale import scale_of, shown_values
+from depthd.render.space import cloud, mesh
 
 Parts = tuple[bytes | memoryview, ...]
+
+_MOST_MILLIMETRES = 65535
 
 
 @dataclass(frozen=True)
 class Rendered:
     """One result file: its bytes are `parts` one after the other.
 
-    `scale` and `offset` are given for png16 only: depth = value * scale + offset.
+    `scale` and `offset` are given for png16 only: depth = value * scale + offset. `shown` is what
+    heatmap and preview draw darkest and brightest.
     """
 
     format: Format
     parts: Parts
     scale: float | None = None
     offset: float | None = None
+    shown: tuple[float, float] | None = None
 
     @property
     def suffix(self) -> str:
@@ -55,44 +62,35 @@ class Rendered:
             bytes=size,
             scale=self.scale,
             offset=self.offset,
+            shown=self.shown,
         )
 
 
 def render(estimate: Estimate, policy: FolderPolicy) -> tuple[Rendered, ...]:
-    """Every format of `policy.formats`, in that order.
+    """Every format of `policy.formats`, in that order; metres only where there are some.
 
-    The npy's parts look into `estimate.depth`, so leave that unchanged.
+    The parts of npy and metres look into the estimate's arrays, so leave these unchanged.
     """
-    return tuple(_MAKERS[kind](estimate, policy) for kind in policy.formats)
-
-
-def shown_range(statistics: manifest.Depth, policy: FolderPolicy) -> tuple[float, float]:
-    """Depth that is drawn darkest and brightest."""
-    if policy.range == "minmax":
-        return statistics.min, statistics.max
-    if policy.range == "percentile":
-        return statistics.percentiles["2"], statistics.percentiles["98"]
-    return policy.range
-
-
-def _indices(
-    depth: NDArray[np.float32], statistics: manifest.Depth, policy: FolderPolicy
-) -> NDArray[np.uint8]:
-    return cast("NDArray[np.uint8]", quantise(depth, *shown_range(statistics, policy), 255))
+    made = (_MAKERS[kind](estimate, policy) for kind in policy.formats)
+    return tuple(result for result in made if result is not None)
 
 
 def _heatmap(estimate: Estimate, policy: FolderPolicy) -> Rendered:
-    indices = _indices(estimate.depth, estimate.info.depth, policy)
-    picture = palette_png(indices, palette(policy.colormap))
-    return Rendered(Format.HEATMAP, (picture,))
+    scale = scale_of(estimate, policy)
+    picture = palette_png(scale.indices(shown_values(estimate)), palette(policy.colormap))
+    return Rendered(Format.HEATMAP, (picture,), shown=scale.ends)
 
 
 def _npy(estimate: Estimate, _policy: FolderPolicy) -> Rendered:
+    return Rendered(Format.NPY, _npy_parts(estimate.depth))
+
+
+def _npy_parts(values: NDArray[np.float32]) -> Parts:
     """NumPy's format 1.0; the values are not copied."""
     header = io.BytesIO()
-    description = {"descr": "<f4", "fortran_order": False, "shape": estimate.depth.shape}
+    description = {"descr": "<f4", "fortran_order": False, "shape": values.shape}
     np.lib.format.write_array_header_1_0(header, description)
-    return Rendered(Format.NPY, (header.getvalue(), estimate.depth.data))
+    return header.getvalue(), values.data
 
 
 def _pfm(estimate: Estimate, _policy: FolderPolicy) -> Rendered:
@@ -114,16 +112,43 @@ def _preview(estimate: Estimate, policy: FolderPolicy) -> Rendered:
     if estimate.thumbnail is None:
         raise ValueError("formats had no preview when this photo was prepared")
     height, width = estimate.thumbnail.shape[:2]
-    small = cv2.resize(estimate.depth, (width, height), interpolation=cv2.INTER_AREA)
-    indices = _indices(np.asarray(small, np.float32), estimate.info.depth, policy)
-    jpeg = preview_jpeg(estimate.thumbnail, indices, palette(policy.colormap))
-    return Rendered(Format.PREVIEW, (jpeg,))
+    scale = scale_of(estimate, policy)
+    indices = scale.indices(shown_values(estimate, (width, height)))
+    jpeg = preview_jpeg(estimate.thumbnail, indices, palette(policy.colormap), scale)
+    return Rendered(Format.PREVIEW, (jpeg,), shown=scale.ends)
 
 
-_MAKERS: dict[Format, Callable[[Estimate, FolderPolicy], Rendered]] = {
+def _metres(estimate: Estimate, _policy: FolderPolicy) -> Rendered | None:
+    if estimate.measured is None:
+        return None
+    return Rendered(Format.METRES, _npy_parts(estimate.measured.depth))
+
+
+def _millimetres(estimate: Estimate, _policy: FolderPolicy) -> Rendered | None:
+    """As ROS has it (16UC1 of REP 118): 0 is unknown; what is farther than 65.535 m is unknown."""
+    if estimate.measured is None:
+        return None
+    millimetres = np.rint(np.nan_to_num(estimate.measured.depth, nan=0) * np.float32(1000))
+    millimetres[millimetres > _MOST_MILLIMETRES] = 0
+    return Rendered(Format.MILLIMETRES, (grey16_png(millimetres.astype(np.uint16)),))
+
+
+def _ply(estimate: Estimate, _policy: FolderPolicy) -> Rendered:
+    return Rendered(Format.PLY, (ply(cloud(estimate)),))
+
+
+def _glb(estimate: Estimate, _policy: FolderPolicy) -> Rendered:
+    return Rendered(Format.GLB, (glb(mesh(estimate)),))
+
+
+_MAKERS: dict[Format, Callable[[Estimate, FolderPolicy], Rendered | None]] = {
     Format.HEATMAP: _heatmap,
     Format.NPY: _npy,
     Format.PNG16: _png16,
     Format.PFM: _pfm,
     Format.PREVIEW: _preview,
+    Format.METRES: _metres,
+    Format.MILLIMETRES: _millimetres,
+    Format.PLY: _ply,
+    Format.GLB: _glb,
 }

@@ -46,6 +46,8 @@ def process(data: bytes, policy: FolderPolicy, estimator: DepthEstimator) -> Res
         photo=info.photo,
         model=info.model,
         depth=info.depth,
+        metres=info.metres,
+        space=info.space,
         started=started,
         milliseconds={**info.milliseconds, "render": _since(clock)},
         files=tuple(file.facts() for file in files),

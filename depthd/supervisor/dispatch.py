@@ -24,6 +24,7 @@ from depthd.channel.messages import (
     Work,
 )
 from depthd.config import Config
+from depthd.config.rolling import RollingRanges
 from depthd.contract.errors import FaultCode
 from depthd.contract.events import Emit, Event
 from depthd.contract.states import State
@@ -91,6 +92,7 @@ class Dispatcher:
         self.is_recovered = False
         self._unread: dict[str, str] = {}  # folders of jobs that could not be looked at
         self._recover_at = NEVER
+        self._ranges = RollingRanges()
         self.may_claim = True
         self.others_wait = True  # photos in the inbox are ready to be claimed, as far as is known
 
@@ -290,7 +292,8 @@ class Dispatcher:
         entry.outlets, entry.reason, entry.is_counted = opened.outlets, "", False
         self.home.table.move(entry, State.ACTIVE, self._clock())
         self._in_worker[entry.job.id] = entry
-        work = Work(job=entry.job.id, policy=entry.job.policy)
+        policy = self._ranges.resolve(entry.job.name, entry.job.policy)
+        work = Work(job=entry.job.id, policy=policy)
         try:
             worker.send(work, [opened.original, *opened.outlets.files.values()])
         except OSError as error:
@@ -318,7 +321,8 @@ class Dispatcher:
             case Rendered():
                 self._keeper.worked()
                 entry.facts = message.facts
-                for note in message.facts.photo.notes:
+                self._ranges.note(entry.job.name, entry.job.policy, message.facts.depth)
+                for note in message.facts.notes:
                     self._emit(Event.PHOTO_NOTE, job=entry.job.id, name=entry.job.name, note=note)
                 self.home.route(entry)
             case Refused():

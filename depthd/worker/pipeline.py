@@ -233,6 +233,8 @@ class Pipeline:
             photo=estimate.info.photo,
             model=estimate.info.model,
             depth=estimate.info.depth,
+            metres=estimate.info.metres,
+            space=estimate.info.space,
             started=moment(decoded.started),
             milliseconds=milliseconds,
             files=written,
@@ -246,7 +248,8 @@ def rehearse(estimator: DepthEstimator) -> None:
     Afterwards the worker is shut in, and can open no file and load no module any more. The
     decoders need no rehearsal: `load_decoders` has loaded all that they will.
     """
-    policy = FolderPolicy(formats=tuple(Format))
+    corners = ((1, 1, 1), (31, 1, 2), (1, 31, 3), (31, 31, 4))
+    policy = FolderPolicy(formats=tuple(Format), references=corners)
     prepared = estimator.prepare(np.zeros((32, 32, 3), np.uint8), policy)
     render(estimator.finish(prepared, estimator.infer(prepared), policy), policy)
 
@@ -266,6 +269,7 @@ def _write(result: RenderedFile, descriptor: int) -> FileFacts:
         bytes=sum(map(len, parts)),
         scale=result.scale,
         offset=result.offset,
+        shown=result.shown,
     )
 
 

@@ -132,7 +132,7 @@ def test_ten_problems_are_told_at_once_with_their_places(file: Path) -> None:
     for key, words in (("intake.settle", "units"), ("output.size", "longest side")):
         assert any(line.startswith(f"{key}: ") and words in line for line in found)
     (ranges,) = (line for line in found if line.startswith("output.range: "))
-    assert "'minmax' or 'percentile', or should be a number" in ranges
+    assert "'percentile' or 'rolling', or should be a number" in ranges
 
 
 @pytest.mark.parametrize(

@@ -233,7 +233,9 @@ def test_says_that_a_forked_copy_is_unusable(
 
 def test_is_what_the_package_exports() -> None:
     assert depthd.DepthEstimator is DepthEstimator
-    assert depthd.Estimate.__module__ == "depthd.estimate.estimator"
+    assert depthd.Estimate.__module__ == "depthd.estimate.estimate"
+    assert depthd.References.of([(1, 2, 3)]).points == ((1, 2, 3),)
+    assert depthd.Intrinsics.from_fov(90, 20, 10).focal == pytest.approx(10)
 
 
 def test_bundled_samples_are_small_and_credited() -> None:

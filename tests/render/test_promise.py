@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pictures import DECODERS, MODEL, PHOTO
+from pictures import DECODERS, FIT, MODEL, PHOTO
 
 from depthd.config import FolderPolicy
 from depthd.contract.formats import Format
-from depthd.estimate.estimator import PREVIEW_SIDE, Estimate, Info, describe
+from depthd.estimate.estimate import Estimate, Info
+from depthd.estimate.estimator import PICTURE_SIDE, PREVIEW_SIDE, describe
 from depthd.estimate.transform import output_size
+from depthd.metres.measure import Metres
 from depthd.render.promise import promised_bytes
 from depthd.render.render import render
 
@@ -32,7 +34,12 @@ def test_noise_keeps_within_the_promise(
     longest = PREVIEW_SIDE / max(photo)
     sides = [max(1, round(side * longest)) for side in photo[::-1]]
     thumbnail = chance.integers(0, 256, (*sides, 3), np.uint8)
-    estimate = Estimate(depth, Info(PHOTO, describe(depth, depth), MODEL, {}), thumbnail)
+    shrink = min(1, PICTURE_SIDE / max(height, width))
+    sides = [max(1, round(side * shrink)) for side in (height, width)]
+    picture = chance.integers(0, 256, (*sides, 3), np.uint8)
+    info = Info(PHOTO, describe(depth, depth), MODEL, {})
+    metres = Metres(depth + 1, FIT, (1.0, 2.0))
+    estimate = Estimate(depth, info, thumbnail, picture, measured=metres)
     made = sum(file.facts().bytes for file in render(estimate, policy))
     promised = promised_bytes(*photo, policy, 256)
     assert made <= promised

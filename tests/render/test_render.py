@@ -13,7 +13,8 @@ from pictures import MODEL, PHOTO, photograph
 from PIL import Image
 
 from depthd.config import Output
-from depthd.estimate.estimator import Estimate, Info, describe
+from depthd.estimate.estimate import Estimate, Info
+from depthd.estimate.estimator import describe
 from depthd.render.render import Rendered, render
 
 

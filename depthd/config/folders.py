@@ -1,0 +1,149 @@
+"""What a photo's folder decides: its keys, declared once, and which entry of `folders` holds.
+
+Knows units, formats and names inside the inbox; does no I/O.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+
+from depthd.config.section import Section
+from depthd.contract.formats import Format
+from depthd.metres.references import Point, parse_points, parse_size
+
+_WILD = "*?["
+
+
+def _parse_output_size(value: object) -> str | int:
+    if value in ("original", "model"):
+        return str(value)
+    text = str(value)
+    if text.isdigit() and 16 <= int(text) <= 16384:
+        return int(text)
+    raise ValueError("needs original, model, or the longest side in pixels (16 to 16384)")
+
+
+Range = str | tuple[float, float]
+
+
+def _check_range(value: Range) -> Range:
+    if isinstance(value, tuple) and not -math.inf < value[0] < value[1] < math.inf:
+        raise ValueError("needs two finite values, the smaller one first")
+    return value
+
+
+class FolderPolicy(Section):
+    """What a photo's folder decides; resolved when the photo is claimed, and kept with it."""
+
+    formats: tuple[Format, ...] = Field(
+        (Format.HEATMAP, Format.NPY), min_length=1, description=f"any of {', '.join(Format)}"
+    )
+    size: Annotated[Literal["original", "model"] | int, BeforeValidator(_parse_output_size)] = (
+        Field("original", description="original, model, or the longest side in pixels")
+    )
+    colormap: Literal["inferno", "magma", "viridis", "turbo", "gray"] = Field(
+        "inferno", description="colours of heatmap and preview; bright is near"
+    )
+    range: Annotated[
+        Literal["minmax", "percentile", "rolling"] | tuple[float, float],
+        AfterValidator(_check_range),
+    ] = Field(
+        "minmax",
+        description="depth shown as darkest and brightest: minmax, percentile (2nd and 98th), "
+        "rolling (percentiles over the folder's last photos), or two values such as [0, 1000] that "
+        "make pictures comparable; with references the nearest and farthest metres, which "
+        "otherwise come from the points",
+    )
+    references: Annotated[tuple[Point, ...], BeforeValidator(parse_points)] = Field(
+        (),
+        description="points whose distance from the camera is known, for depth in metres, as "
+        "[x, y, metres]: pixels from the upright photo's left and top edge, distance along the "
+        "optical axis",
+    )
+    references_size: Annotated[tuple[float, float] | None, BeforeValidator(parse_size)] = Field(
+        None,
+        description="width and height of the photo that the points were measured on, where photos "
+        "can have other sizes; [1, 1] for points given as fractions",
+    )
+    references_file: Path | None = Field(
+        None, description="CSV file with columns x,y,metres instead of references"
+    )
+    fov: float | None = Field(
+        None,
+        gt=1,
+        lt=170,
+        description="field of view in degrees across the photo's longer side, for ply and glb; "
+        "empty takes it from the photo's EXIF, else a guess",
+    )
+
+    @field_validator("formats")
+    @classmethod
+    def _formats_are_given_once(cls, formats: tuple[Format, ...]) -> tuple[Format, ...]:
+        twice = [kind for number, kind in enumerate(formats) if kind in formats[:number]]
+        if twice:
+            raise ValueError(f"names {twice[0]} twice")
+        return formats
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> Self:
+        if self.references and isinstance(self.range, tuple) and self.range[0] <= 0:
+            raise ValueError("range is in metres where there are references, so above 0")
+        if self.references_file is not None and not self.references:
+            raise ValueError(
+                "references_file is read when a configuration is loaded; without one give "
+                "references=References.read(file).points"
+            )
+        return self
+
+
+def check_names(folders: Mapping[str, FolderPolicy]) -> Mapping[str, FolderPolicy]:
+    """Names and patterns that could never fit are errors."""
+    for key in folders:
+        if not _parts(key) or {".", ".."} & set(_parts(key)):
+            raise ValueError(f"{key!r} is no folder inside the inbox")
+    return folders
+
+
+# What one entry says of metres holds as a whole: points with another photo's size, or a range of
+# relative values for metres, would be wrong.
+_TOGETHER = frozenset({"references", "references_size", "references_file", "range"})
+
+
+def resolve(base: FolderPolicy, folders: Mapping[str, FolderPolicy], name: str) -> FolderPolicy:
+    """What holds for a photo.
+
+    Args:
+        base: what holds for photos of no special folder.
+        folders: entries by name or pattern. They fit the photo's folder or one above it.
+        name: of the photo inside the inbox.
+    """
+    parents = tuple(part for part in name.split("/")[:-1] if part)
+    fitting = [key for key in folders if _fits(key, parents)]
+    chosen: dict[str, object] = {}
+    for key in sorted(fitting, key=_exactness):
+        given = {field: getattr(folders[key], field) for field in folders[key].model_fields_set}
+        if "references" in given:
+            chosen.update({field: FolderPolicy.model_fields[field].default for field in _TOGETHER})
+        chosen.update(given)
+    return base.model_copy(update=chosen)
+
+
+def _parts(key: str) -> tuple[str, ...]:
+    return tuple(part for part in key.split("/") if part)
+
+
+def _fits(key: str, parents: tuple[str, ...]) -> bool:
+    parts = _parts(key)
+    return len(parts) <= len(parents) and all(map(fnmatchcase, parents, parts))
+
+
+def _exactness(key: str) -> tuple[int, bool, int, str]:
+    """Deeper beats higher, a name beats a pattern, more letters beat fewer."""
+    literal = sum(character not in _WILD for character in key)
+    return len(_parts(key)), not any(wild in key for wild in _WILD), literal, key
