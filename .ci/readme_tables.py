@@ -14,6 +14,7 @@ from pathlib import Path
 
 from depthd.contract.errors import EXIT_MEANINGS, FAULTS
 from depthd.contract.events import MEANINGS
+from depthd.contract.formats import FORMATS
 from depthd.contract.photos import PHOTO_FORMATS
 from depthd.contract.states import TRANSITIONS
 
@@ -44,6 +45,12 @@ def photos() -> str:
     return _table(("format", "names end in", "extra"), rows)
 
 
+def formats() -> str:
+    """Every kind of result."""
+    rows = ((f"`{kind}`", f"`{meaning.suffix}`", meaning.text) for kind, meaning in FORMATS.items())
+    return _table(("format", "file", "content"), rows)
+
+
 def states() -> str:
     """Every state of a photo, and what may follow it."""
     rows = (
@@ -57,6 +64,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "events": events,
     "exit-codes": exit_codes,
     "faults": faults,
+    "formats": formats,
     "photos": photos,
     "states": states,
 }
