@@ -14,12 +14,13 @@ PACKAGE = Path(__file__).parents[1] / "depthd"
 MAY_IMPORT: dict[str, set[str]] = {
     "contract": set(),
     "system": set(),
-    "config": {"contract", "system"},
+    "metres": set(),
+    "config": {"contract", "metres", "system"},
     "channel": {"config", "contract"},
-    "decode": {"contract"},
+    "decode": {"contract", "metres"},
     "model": {"config", "contract", "system"},
-    "estimate": {"config", "contract", "decode", "model"},
-    "render": {"config", "contract", "estimate"},
+    "estimate": {"config", "contract", "decode", "metres", "model"},
+    "render": {"config", "contract", "estimate", "metres"},
     "publish": {"contract", "system"},
     "intake": {"config", "contract", "system"},
     "spool": {"config", "contract", "intake", "publish", "system"},
@@ -35,9 +36,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "cli": {
         *("bench", "channel", "config", "contract", "estimate", "intake", "model", "publish"),
-        *("render", "spool", "supervisor", "system", "worker"),
+        *("metres", "render", "spool", "supervisor", "system", "worker"),
     },
-    "training": {"config", "contract", "decode", "estimate", "model", "render", "system"},
+    "training": {"config", "contract", "decode", "estimate", "metres", "model", "render", "system"},
     "samples": set(),
 }
 # Nothing here may load these: they cost more memory than all the rest of the supervisor.

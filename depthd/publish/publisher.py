@@ -165,8 +165,9 @@ class Publisher:
             if not self._link_all(suffixes, name, outlets, folder):
                 return False
             os.fsync(folder)
-            for suffix in suffixes:
-                files.unlink_if_exists(outlets.job + suffix, outlets.staging)
+            for kind in outlets.files:  # one may be asked for and not made: metres
+                files.unlink_if_exists(outlets.job + FORMATS[kind].suffix, outlets.staging)
+            files.unlink_if_exists(outlets.job + MANIFEST_SUFFIX, outlets.staging)
         return True
 
     @staticmethod
