@@ -226,7 +226,8 @@ class Dispatcher:
             self._start(now)
         self._enforce_deadlines(now)
         deadlines = [entry.deadline for entry in self._in_worker.values()]
-        times = (self.home.next_try, self._recover_at, self._suspects.next_time(now))
+        recover_at = self._recover_at if self._gate.is_open else NEVER
+        times = (self.home.next_try, recover_at, self._suspects.next_time(now))
         return min(*times, *deadlines, NEVER)
 
     def hear(self, news: News) -> None:

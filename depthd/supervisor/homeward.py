@@ -26,7 +26,7 @@ from depthd.supervisor.aside import Aside, Holds
 from depthd.supervisor.errands import Brought, Errands, Recovered, Stage, Trouble
 from depthd.supervisor.filework import FileWork
 from depthd.supervisor.gate import Gate
-from depthd.supervisor.table import Entry, Table
+from depthd.supervisor.table import NEVER, Entry, Table
 
 _REMEMBERED_FAILURES = 20
 _REMEMBERED_FINISHES = 10_000
@@ -90,7 +90,9 @@ class Homeward:
 
     @property
     def next_try(self) -> float:
-        return min(self.aside.next_try, self.holds.next_try)
+        """When `turn` has something to do that no event tells."""
+        holds = self.holds.next_try if self._gate.is_open else NEVER
+        return min(self.aside.next_try, holds)
 
     def held_folders(self) -> set[str]:
         """Folders of the inbox from which no more is to be claimed."""

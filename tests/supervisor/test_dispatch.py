@@ -319,6 +319,18 @@ def _break(monkeypatch: pytest.MonkeyPatch, *, names: str, code: int) -> None:
     monkeypatch.setattr(files, "link_noreplace", failing)
 
 
+def _refuse_below(folder: str) -> Callable[[int, int], None]:
+    """A probe that fails in one folder."""
+    probe = files.probe
+
+    def failing(handle: int, size: int) -> None:
+        if os.readlink(f"/proc/self/fd/{handle}").endswith(folder):
+            raise OSError(errno.EACCES, "Permission denied")
+        probe(handle, size)
+
+    return failing
+
+
 @pytest.mark.parametrize("code", [errno.EINVAL, errno.EACCES, errno.EIO, errno.EROFS])
 def test_one_photo_that_cannot_be_published_is_set_aside(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, code: int
@@ -348,15 +360,8 @@ def test_one_photo_that_cannot_be_published_is_set_aside(
 def test_a_folder_that_cannot_be_written_holds_up_its_own_photos_only(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    probe = files.probe
-
-    def failing(folder: int, size: int) -> None:
-        if os.readlink(f"/proc/self/fd/{folder}").endswith("outbox/cam1"):
-            raise OSError(errno.EACCES, "Permission denied")
-        probe(folder, size)
-
     with monkeypatch.context() as patch:
-        patch.setattr(files, "probe", failing)
+        patch.setattr(files, "probe", _refuse_below("outbox/cam1"))
         _break(patch, names="outbox/cam1/", code=errno.EACCES)
         names = ("cam1/a.jpg", "cam2/b.jpg", "cam1/c.jpg")
         for job in [stage.claim(name) for name in names]:
@@ -379,6 +384,23 @@ def test_a_folder_that_cannot_be_written_holds_up_its_own_photos_only(
     assert len(stage.said(Event.PHOTO_DONE)) == 3
     assert stage.said(Event.FOLDER_RELEASED)
     assert not stage.dispatcher.home.held_folders()
+
+
+def test_nothing_is_due_while_nothing_can_be_written(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "probe", _refuse_below("outbox/cam1"))
+        _break(patch, names="outbox/cam1/", code=errno.EACCES)
+        stage.worker.render(stage.claim("cam1/a.jpg").id)
+        stage.play()
+    assert stage.said(Event.FOLDER_HELD)
+    stage.gate.close("the disk is full", stage.clock.now)
+    stage.play(100)
+    assert stage.dispatcher.turn(stage.clock.now) > stage.clock.now  # else the loop never sleeps
+    stage.gate.open()
+    assert stage.dispatcher.turn(stage.clock.now) > stage.clock.now
+    assert stage.filework.pending  # the held photo has its try
 
 
 def test_an_outbox_that_cannot_be_written_at_all_pauses(
