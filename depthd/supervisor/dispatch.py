@@ -193,16 +193,18 @@ class Dispatcher:
         self.recover()
 
     def give_back(self) -> None:
-        """The time is up: jobs at hand keep their place in work/, their attempt uncounted."""
-        for entry in self.home.table:
-            if entry.state is State.ACTIVE:
-                entry.uncount()
-                entry.close_outlets()
-                self._filework.submit(
-                    partial(self.home.errands.rewrite, entry.job),
-                    self._returned,
-                    lambda _: None,  # what cannot be written now is one interruption more
-                )
+        """The time is up: the worker's jobs keep their place in work/, their attempt uncounted.
+
+        Those on their way home are left to the threads, which may be using their files.
+        """
+        for entry in self._in_worker.values():
+            entry.uncount()
+            entry.close_outlets()
+            self._filework.submit(
+                partial(self.home.errands.rewrite, entry.job),
+                self._returned,
+                lambda _: None,  # what cannot be written now is one interruption more
+            )
 
     def _returned(self, job: Job) -> None:
         self._emit(Event.PHOTO_RETURNED, job=job.id, name=job.name)

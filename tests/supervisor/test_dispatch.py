@@ -248,6 +248,19 @@ def test_at_the_end_of_the_patience_jobs_keep_their_place_uncounted(stage: Stage
     assert [fields["name"] for fields in stage.said(Event.PHOTO_RETURNED)] == ["a.jpg"]
 
 
+def test_at_the_end_of_the_patience_nothing_is_closed_that_a_thread_uses(stage: Stage) -> None:
+    stage.worker.render(stage.claim("a.jpg").id)
+    stage.dispatcher.hear(stage.keeper.poll(stage.clock.now))
+    stage.dispatcher.turn(stage.clock.now)  # it is being published
+    (entry,) = stage.dispatcher.home.table
+    stage.dispatcher.give_back()
+    assert entry.outlets is not None
+    assert all(os.fstat(handle) for handle in entry.outlets.files.values())
+    stage.filework.deliver()
+    assert stage.said(Event.PHOTO_DONE)
+    assert not stage.said(Event.PHOTO_RETURNED)
+
+
 # one photo's trouble -------------------------------------------------------------------------
 
 
