@@ -198,13 +198,19 @@ class Dispatcher:
         Those on their way home are left to the threads, which may be using their files.
         """
         for entry in self._in_worker.values():
-            entry.uncount()
             entry.close_outlets()
-            self._filework.submit(
-                partial(self.home.errands.rewrite, entry.job),
-                self._returned,
-                lambda _: None,  # what cannot be written now is one interruption more
-            )
+            self._uncount(entry, self._returned)
+        for entry in self._fresh:
+            if entry.is_counted:  # and not begun: the next start need not suspect it
+                self._uncount(entry, lambda _: None)
+
+    def _uncount(self, entry: Entry, then: Callable[[Job], None]) -> None:
+        entry.uncount()
+        self._filework.submit(
+            partial(self.home.errands.rewrite, entry.job),
+            then,
+            lambda _: None,  # what cannot be written now is one interruption more
+        )
 
     def _returned(self, job: Job) -> None:
         self._emit(Event.PHOTO_RETURNED, job=job.id, name=job.name)

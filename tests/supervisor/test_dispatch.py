@@ -248,6 +248,21 @@ def test_at_the_end_of_the_patience_jobs_keep_their_place_uncounted(stage: Stage
     assert [fields["name"] for fields in stage.said(Event.PHOTO_RETURNED)] == ["a.jpg"]
 
 
+def test_photos_that_were_only_claimed_are_not_suspected_by_the_next_start(set_stage: Set) -> None:
+    former = set_stage()
+    former.play()  # no worker is ready yet
+    for name in ("a.jpg", "b.jpg"):
+        former.claim(name)
+    former.dispatcher.stop()
+    former.dispatcher.give_back()
+    former.filework.deliver()
+    assert not former.said(Event.PHOTO_RETURNED)
+    former.close()
+    later = set_stage()
+    later.ready()
+    assert len(later.worker.given) == 2
+
+
 def test_at_the_end_of_the_patience_nothing_is_closed_that_a_thread_uses(stage: Stage) -> None:
     stage.worker.render(stage.claim("a.jpg").id)
     stage.dispatcher.hear(stage.keeper.poll(stage.clock.now))
