@@ -90,6 +90,7 @@ class Dispatcher:
         self._starting = 0  # whose files are being opened
         self._is_stopping = False
         self.is_recovered = False
+        self._is_recovering = False
         self._unread: dict[str, str] = {}  # folders of jobs that could not be looked at
         self._recover_at = NEVER
         self._ranges = RollingRanges()
@@ -146,16 +147,20 @@ class Dispatcher:
 
     def recover(self) -> None:
         """Take up what a former run left in work/."""
+        if self._is_recovering:  # twice at once, each job would be in two hands
+            return
 
         def failed(error: Exception) -> None:
+            self._is_recovering = False
             self._gate.close(f"work/ cannot be read: {error}", self._clock())
 
+        self._is_recovering = True
         self._recover_at = NEVER
         only = tuple(self._unread)
         self._filework.submit(partial(self.home.errands.recover, only), self._recovered, failed)
 
     def _recovered(self, found: Found) -> None:
-        self.is_recovered = True
+        self._is_recovering, self.is_recovered = False, True
         for folder, reason in found.unread.items():
             if folder not in self._unread:
                 self._emit(Event.PHOTO_SET_ASIDE, job=folder, name=folder, reason=reason)

@@ -238,6 +238,20 @@ def test_jobs_left_by_a_former_run_are_taken_up(set_stage: Set) -> None:
     assert (later.root / "done/a.jpg").exists()
 
 
+def test_jobs_are_taken_up_once_although_the_gate_opens_meanwhile(set_stage: Set) -> None:
+    former = set_stage()
+    former.ready()
+    former.claim("a.jpg")
+    former.close()
+    later = set_stage()
+    later.dispatcher.reopened()  # while a thread still looks at work/
+    later.ready()
+    assert len(later.said(Event.PHOTO_RECOVERED)) == 1
+    later.worker.render(next(iter(later.worker.given)))
+    later.play()
+    assert (later.root / "done/a.jpg").exists()
+
+
 def test_at_the_end_of_the_patience_jobs_keep_their_place_uncounted(stage: Stage) -> None:
     job = stage.claim("a.jpg")
     stage.dispatcher.stop()
