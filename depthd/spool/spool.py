@@ -271,6 +271,8 @@ class Spool:
         for entry in sorted(only or os.listdir(self._work)):
             try:
                 job = self._take_up(entry)
+            except FileNotFoundError:  # somebody has tidied up
+                continue
             except OSError as error:
                 error.filename = entry
                 yield error

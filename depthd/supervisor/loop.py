@@ -349,8 +349,8 @@ class Service:
         """What was at work is home: go on in the new folders."""
         former, self._parts = self._parts, parts
         self._next_parts = None
+        former.spool.close()  # its empty folders go before the new one looks for them
         self._dispatcher.move_to(self._parts.errands)
-        former.spool.close()
         if self._must_reload_again:
             self._must_reload_again = False
             self._heed_reload(self._clock())

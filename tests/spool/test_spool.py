@@ -406,6 +406,10 @@ def test_a_spare_folder_that_somebody_removed_is_not_missed(parts: Parts, tmp_pa
     assert parts.original(parts.claim()) == b"photo"
 
 
+def test_a_job_that_somebody_removed_is_not_looked_for_again(parts: Parts) -> None:
+    assert list(parts.spool.sweep(["20261123T064500.123Z-0badcafe"])) == []
+
+
 def test_a_start_uses_the_empty_folders_that_a_cut_has_left(parts: Parts, tmp_path: Path) -> None:
     spare = tmp_path / "work" / f".old-{parts.spool.instance}"
     spare.mkdir()

@@ -201,6 +201,18 @@ def test_another_outbox_gets_the_photos_after_those_at_hand(played: Played, tmp_
     assert not [name for name in os.listdir(tmp_path / "work") if not name.startswith(".")]
 
 
+def test_new_rights_are_taken_up_with_the_folders_that_are_there(played: Played) -> None:
+    played.serve("a.jpg")
+    former = played.service._parts
+    played.hang_up(output={"mode": "0600"})
+    played.turn_until(lambda: played.service._parts is not former)
+    spare = played.service._parts.spool._folders._spare
+    assert all((played.root / "work" / folder).is_dir() for folder in spare)
+    assert "photo.set_aside" not in played.events()
+    played.serve("b.jpg")
+    assert (played.root / "outbox/b.jpg.json").stat().st_mode & 0o777 == 0o600
+
+
 def test_folders_inside_each_other_in_fact_are_refused(played: Played, tmp_path: Path) -> None:
     (tmp_path / "door").symlink_to(tmp_path / "inbox")
     played.hang_up(paths={"outbox": tmp_path / "door/results"})
