@@ -91,7 +91,7 @@ class Dispatcher:
         self._is_stopping = False
         self.is_recovered = False
         self._is_recovering = False
-        self._unread: dict[str, str] = {}  # folders of jobs that could not be looked at
+        self.unread: dict[str, str] = {}  # folders of jobs that cannot be looked at now, and why
         self._recover_at = NEVER
         self._ranges = RollingRanges()
         self.may_claim = True
@@ -156,15 +156,15 @@ class Dispatcher:
 
         self._is_recovering = True
         self._recover_at = NEVER
-        only = tuple(self._unread)
+        only = tuple(self.unread)
         self._filework.submit(partial(self.home.errands.recover, only), self._recovered, failed)
 
     def _recovered(self, found: Found) -> None:
         self._is_recovering, self.is_recovered = False, True
         for folder, reason in found.unread.items():
-            if folder not in self._unread:
+            if folder not in self.unread:
                 self._emit(Event.PHOTO_SET_ASIDE, job=folder, name=folder, reason=reason)
-        self._unread = found.unread
+        self.unread = found.unread
         if found.unread:
             self._recover_at = self._clock() + _LOOK_AGAIN_AFTER
         for each in found.jobs:
@@ -191,7 +191,7 @@ class Dispatcher:
         """Go on in other folders."""
         self.home.forget()
         self.home.errands = errands
-        self._unread = {}
+        self.unread = {}
         self._fresh.clear()
         self._suspects.clear()
         self.is_recovered, self.may_claim = False, True

@@ -262,6 +262,7 @@ class Service:
         """The end of a single run: what is done, what failed, what had to stay."""
         home = self._dispatcher.home
         left = [(entry.job.name, entry.reason) for entry in home.table]
+        left += self._dispatcher.unread.items()
         inbox = self._intake.remaining()
         count = len(left) + inbox.count
         shown = [*left, *inbox.examples][:20]

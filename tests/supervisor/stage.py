@@ -5,6 +5,7 @@ Nothing runs by itself: `Stage.play` takes the loop's turns until nothing change
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import socket
@@ -12,6 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+
+import pytest
 
 from depthd import __version__
 from depthd.channel.messages import (
@@ -34,6 +37,7 @@ from depthd.supervisor.gate import Gate
 from depthd.supervisor.keeper import Keeper
 from depthd.supervisor.parts import Parts
 from depthd.supervisor.worker_process import Death
+from depthd.system import files
 
 RESULT = b"result"
 RESULT_HASH = hashlib.sha256(RESULT).hexdigest()
@@ -180,6 +184,18 @@ def drop(root: Path, name: str, content: bytes = b"photo") -> Candidate:
 def look(root: Path, name: str) -> Candidate:
     about = os.lstat(root / "inbox" / name)
     return Candidate.of(name, about)
+
+
+def hide_record(patch: pytest.MonkeyPatch, job: Job) -> None:
+    """Let the disk fail where a job's record is read."""
+    open_regular = files.open_regular
+
+    def failing(name: str, folder: int) -> int:
+        if name == "job.json" and job.id in os.readlink(f"/proc/self/fd/{folder}"):
+            raise OSError(errno.EIO, "Input/output error")
+        return open_regular(name, folder)
+
+    patch.setattr(files, "open_regular", failing)
 
 
 class Stage:

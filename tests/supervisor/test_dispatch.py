@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from stage import Stage
+from stage import Stage, hide_record
 
 from depthd.channel.messages import Blocked, Broken, Refused
 from depthd.contract.errors import FaultCode
@@ -508,15 +508,8 @@ def test_one_record_that_cannot_be_read_keeps_nobody_waiting(
     former.ready()
     bad, good = former.claim("bad.jpg"), former.claim("good.jpg")
     former.close()
-    open_regular = files.open_regular
-
-    def failing(name: str, folder: int) -> int:
-        if name == "job.json" and bad.id in os.readlink(f"/proc/self/fd/{folder}"):
-            raise OSError(errno.EIO, "Input/output error")
-        return open_regular(name, folder)
-
     with monkeypatch.context() as patch:
-        patch.setattr(files, "open_regular", failing)
+        hide_record(patch, bad)
         later = set_stage()
         later.ready()
         assert list(later.worker.given) == [good.id]

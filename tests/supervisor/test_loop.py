@@ -13,7 +13,7 @@ from tempfile import mkdtemp
 from typing import Any
 
 import pytest
-from stage import PlayedWorker
+from stage import PlayedWorker, drop, hide_record
 
 from depthd.channel.messages import Hello
 from depthd.config import Config
@@ -56,6 +56,12 @@ class Played:
         self.turn_until(lambda: bool(self.workers))
         self.workers[-1].become_ready()
         self.turn_until(lambda: "service.ready" in self.events())
+
+    def close(self) -> None:
+        for worker in self.workers:
+            worker.die()
+        self.service.close()
+        self.signals.close()
 
     def config(self) -> Config:
         return Config.model_validate(self.settings)
@@ -115,10 +121,7 @@ class Played:
 def played(tmp_path: Path) -> Iterator[Played]:
     played = Played(tmp_path)
     yield played
-    for worker in played.workers:
-        worker.die()
-    played.service.close()
-    played.signals.close()
+    played.close()
 
 
 @pytest.fixture
@@ -131,6 +134,26 @@ def other_disk(tmp_path: Path) -> Iterator[Path]:
     folder = Path(mkdtemp(prefix="depthd-test-", dir=_SHARED_MEMORY))
     yield folder
     shutil.rmtree(folder)
+
+
+# the end of a single run ---------------------------------------------------------------------
+
+
+def test_a_job_that_cannot_be_looked_at_is_no_success(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    former = Parts.build(Config(root=tmp_path))
+    job = former.spool.claim(drop(tmp_path, "a.jpg"))
+    former.spool.close()
+    hide_record(monkeypatch, job)
+    played = Played(tmp_path)
+    played.service._once = True
+    played.turn_until(lambda: played.service._result(time.monotonic()) is not None)
+    result = played.service._result(time.monotonic())
+    played.close()
+    assert result is not None
+    assert result.exit_code == ExitCode.FAILURE
+    assert f"{job.id}: Input/output error" in result.words
 
 
 # reload --------------------------------------------------------------------------------------
