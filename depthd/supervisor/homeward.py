@@ -138,7 +138,7 @@ class Homeward:
         if found.target is not None:
             self.table.move(entry, State.ACTIVE, now)
             self.table.move(entry, State.PUBLISHED, now)
-            entry.target = found.target
+            entry.target, entry.verdict = found.target, None
         elif job.verdict is not None:
             entry.verdict = job.verdict
         elif job.attempts >= _INTERRUPTIONS * max_attempts:

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from depthd.channel.messages import Blocked, Broken, Refused
 from depthd.contract.errors import FaultCode
 from depthd.contract.events import Event
 from depthd.contract.states import TRANSITIONS, State
+from depthd.publish.publisher import Publisher
 from depthd.supervisor.table import Table
 from depthd.system import files
 
@@ -250,6 +252,29 @@ def test_jobs_are_taken_up_once_although_the_gate_opens_meanwhile(set_stage: Set
     later.worker.render(next(iter(later.worker.given)))
     later.play()
     assert (later.root / "done/a.jpg").exists()
+
+
+def test_what_is_out_comes_home_however_often_it_was_begun(
+    set_stage: Set, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    former = set_stage()
+    former.ready()
+    job = former.claim("a.jpg")
+    former.parts.spool.rewrite(replace(job, attempts=1000))
+    with monkeypatch.context() as patch:
+        patch.setattr(former.parts.spool, "finish", failing)
+        former.worker.render(job.id)
+        former.play()
+    former.close()
+    with monkeypatch.context() as patch:
+        patch.setattr(Publisher, "settle", failing)
+        later = set_stage()
+        later.play()
+    later.play_until(lambda: bool(later.said(Event.PHOTO_DONE)))
+    assert not later.said(Event.PHOTO_FAILED)
 
 
 def test_at_the_end_of_the_patience_jobs_keep_their_place_uncounted(stage: Stage) -> None:
