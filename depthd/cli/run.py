@@ -28,7 +28,7 @@ def command(configured: Configured, *, once: bool) -> ExitCode:
       depthd run --root ~/depth
       cp photo.jpg ~/depth/inbox/     # results appear in ~/depth/outbox/
     """
-    from depthd.supervisor import loop  # noqa: PLC0415 - only this command needs it
+    from depthd.supervisor import loop, signals  # noqa: PLC0415 - only this command needs them
 
     loaded = configured.load_for_service()
     if set(loaded.sources.values()) == {"default"}:
@@ -41,5 +41,6 @@ def command(configured: Configured, *, once: bool) -> ExitCode:
     if result.words:
         report(result.words)
     if result.begin_anew:
+        signals.let_end()
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - ourselves
     return result.exit_code

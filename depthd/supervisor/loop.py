@@ -12,7 +12,7 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from depthd import __version__
 from depthd.config import Config
@@ -74,9 +74,12 @@ def run(config: Config, *, reload: Callable[[], Config], once: bool = False) -> 
     with Signals() as signals:
         service = Service(parts, reload, signals, once=once)
         try:
-            return service.serve()
+            result = service.serve()
         finally:
             service.close()
+        if signals.want_end:  # it came while the service was being closed
+            result = replace(result, begin_anew=False)
+    return result
 
 
 def start_worker(config: Config, is_busy: bool) -> WorkerProcess:

@@ -8,7 +8,8 @@ from collections import deque
 from contextlib import suppress
 from typing import Self
 
-_HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_ENDING = (signal.SIGTERM, signal.SIGINT)
+_HANDLED = (*_ENDING, signal.SIGHUP)
 
 
 class Signals:
@@ -33,6 +34,11 @@ class Signals:
             signal.signal(number, signal.SIG_IGN)
         self.close()
 
+    @property
+    def want_end(self) -> bool:
+        """Whether one that nobody has acted on asks for the end."""
+        return any(number in _ENDING for number in self.pending)
+
     def close(self) -> None:
         self.reader.close()
         self._writer.close()
@@ -49,3 +55,9 @@ class Signals:
         with suppress(BlockingIOError):
             while self.reader.recv(4096):
                 pass
+
+
+def let_end() -> None:
+    """Let a signal end the program that takes this one's place; what is ignored stays so there."""
+    for number in _ENDING:
+        signal.signal(number, signal.SIG_DFL)
