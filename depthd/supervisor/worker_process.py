@@ -116,7 +116,9 @@ class WorkerProcess:
         self._line = ours
         self._is_silent = False  # nothing more will come over the line
         ours.socket.setblocking(False)
-        setup = Setup(version=__version__, config=config.model_dump(mode="json"), is_busy=is_busy)
+        # Without the folders, which may be many: each job comes with the policy of its own.
+        served = config.model_dump(mode="json", exclude={"folders"})
+        setup = Setup(version=__version__, config=served, is_busy=is_busy)
         with suppress(Closed):
             ours.send(encode(setup))
 
