@@ -17,6 +17,7 @@ from depthd.contract.manifest import Facts
 
 LARGEST_PACKET = 1 << 17  # bytes; below what a socket takes in one piece
 MOST_DESCRIPTORS = 32
+_LONGEST_COMPLAINT = 300  # characters
 
 
 class Message(BaseModel):
@@ -148,4 +149,5 @@ def decode(packet: bytes) -> FromWorker:
     try:
         return _FROM_WORKER.validate_json(packet)
     except ValidationError as error:
-        raise ProtocolError(str(error)) from error
+        words = " ".join(str(error).split())
+        raise ProtocolError(words[:_LONGEST_COMPLAINT]) from error

@@ -6,6 +6,7 @@ Knows policies and the statistics of manifests; keeps them in memory only.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from math import inf
 from statistics import median
 
 from depthd.config.folders import FolderPolicy
@@ -30,7 +31,9 @@ class RollingRanges:
         if policy.range != "rolling" or policy.references or not seen:
             return policy
         low, high = (median(values) for values in zip(*seen, strict=True))
-        return policy.model_copy(update={"range": (low, high)}) if low < high else policy
+        if not -inf < low < high < inf:
+            return policy
+        return policy.model_copy(update={"range": (low, high)})
 
     def note(self, name: str, policy: FolderPolicy, depth: manifest.Depth) -> None:
         """Remember what a photo had; `policy` is the one before `resolve`."""

@@ -24,6 +24,7 @@ from depthd.publish.reading import read_ours
 from depthd.system import files
 
 _LARGE = 8 << 20  # bytes of a result that is not kept in the system's memory
+_LONGEST_COMPLAINT = 200  # characters
 _SUFFIXES = (*(meaning.suffix for meaning in FORMATS.values()), MANIFEST_SUFFIX)
 
 # From the name that a set gets to its manifest.
@@ -32,6 +33,10 @@ MakeManifest = Callable[[SetName], bytes]
 
 class NamesTaken(Exception):
     """Every name that this photo's set could have is in use."""
+
+
+class NotAsSaid(Exception):
+    """The files do not hold what was said of them; they must be made anew."""
 
 
 @dataclass(frozen=True)
@@ -110,10 +115,16 @@ class Publisher:
             make_manifest: called with the set's name as the outbox takes it.
 
         Raises:
+            NotAsSaid: a file has another length.
             NamesTaken: no name is left.
             OSError: the outbox, or this photo's folder in it, cannot be written; see
                 `publish_again`.
         """
+        for each in facts:
+            size = os.fstat(outlets.files[each.format]).st_size
+            if size != each.bytes:
+                words = f"its {each.format} has {size} bytes, and {each.bytes} were announced"
+                raise NotAsSaid(words[:_LONGEST_COMPLAINT])
         for name in set_names(job.name, job.stamp):
             if self._places.is_taken(name):
                 continue
@@ -133,7 +144,7 @@ class Publisher:
 
         Raises:
             FileNotFoundError: the files are not there any more; they must be made anew.
-            NamesTaken, OSError: see `publish`.
+            NotAsSaid, NamesTaken, OSError: see `publish`.
         """
         name = self.find(job)
         if name is None:

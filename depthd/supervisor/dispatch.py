@@ -17,7 +17,6 @@ from functools import partial
 from depthd.channel.messages import (
     Blocked,
     Broken,
-    FromWorker,
     Refused,
     Rendered,
     Started,
@@ -29,6 +28,7 @@ from depthd.contract.errors import FaultCode
 from depthd.contract.events import Emit, Event
 from depthd.contract.states import State
 from depthd.spool import Job, Verdict
+from depthd.supervisor.credence import JobMessage, contradiction
 from depthd.supervisor.errands import Errands, Found, Opened
 from depthd.supervisor.filework import FileWork
 from depthd.supervisor.gate import Gate
@@ -246,7 +246,10 @@ class Dispatcher:
     def hear(self, news: News) -> None:
         """Act on what the worker said, and on its death."""
         for message in news.messages:
-            self._heed(message)
+            lie = self._heed(message)
+            if lie:
+                self._distrust(lie)
+                return
         if news.death:
             code = FaultCode.WORKER_CRASHED
             if news.out_of_memory:
@@ -320,15 +323,25 @@ class Dispatcher:
 
     # and back ---------------------------------------------------------------------------------
 
-    def _heed(self, message: FromWorker) -> None:
-        match message:
-            case Started() if entry := self._in_worker.get(message.job):
-                entry.deadline = self._clock() + self.config.worker.timeout
-            case Rendered() | Refused() | Broken() | Blocked() if entry := self._in_worker.get(
-                message.job
-            ):
-                self._leave_worker(entry)
-                self._conclude(entry, message)
+    def _heed(self, message: JobMessage) -> str:
+        """Act on a message; returns why it cannot be true, if it cannot."""
+        entry = self._in_worker.get(message.job)
+        lie = contradiction(message, entry)
+        if entry is None or lie:
+            return lie
+        if isinstance(message, Started):
+            entry.has_started = True
+            entry.deadline = self._clock() + self.config.worker.timeout
+        else:
+            self._leave_worker(entry)
+            self._conclude(entry, message)
+        return ""
+
+    def _distrust(self, lie: str) -> None:
+        """Nothing more of this worker is believed: somebody may have taken it over."""
+        at_work = list(self._in_worker.values())
+        self._keeper.kill(lie, [entry.job.id for entry in at_work], self._clock())
+        self._after_death(at_work, FaultCode.WORKER_CRASHED, lie)
 
     def _conclude(self, entry: Entry, message: Rendered | Refused | Broken | Blocked) -> None:
         match message:
@@ -353,7 +366,7 @@ class Dispatcher:
 
     def _leave_worker(self, entry: Entry) -> None:
         del self._in_worker[entry.job.id]
-        entry.deadline = NEVER
+        entry.deadline, entry.has_started = NEVER, False
         self._suspects.leave(entry)
 
     def _take_back(self, entry: Entry) -> None:
@@ -387,6 +400,8 @@ class Dispatcher:
 
     def _enforce_deadlines(self, now: float) -> None:
         at_work = list(self._in_worker.values())
+        if at_work and all(entry.deadline == NEVER for entry in at_work):
+            at_work[0].deadline = now + self.config.worker.timeout  # it need not say so
         late = [entry for entry in at_work if now >= entry.deadline]
         if not late:
             return

@@ -150,7 +150,7 @@ class Errands:
             is_unsure: an earlier try has failed somewhere.
 
         Raises:
-            FileNotFoundError: the files are gone.
+            FileNotFoundError, NotAsSaid: the files are gone, or changed.
             NamesTaken, OSError: nothing is published.
         """
         publisher, claimed = self._publisher, _claimed(job)

@@ -21,6 +21,7 @@ from depthd.contract.events import Emit, Event
 from depthd.contract.names import SetName
 from depthd.contract.states import State
 from depthd.contract.status import Failure
+from depthd.publish.publisher import NotAsSaid
 from depthd.spool import Verdict
 from depthd.supervisor.aside import Aside, Holds
 from depthd.supervisor.errands import Brought, Errands, Recovered, Stage, Trouble
@@ -32,6 +33,8 @@ _REMEMBERED_FAILURES = 20
 _REMEMBERED_FINISHES = 10_000
 _REMEMBERED_SIZES = 20
 _INTERRUPTIONS = 10  # times max_attempts: starts of work that ended with the whole service
+
+_SPOILT = (FileNotFoundError, NotAsSaid)  # what is known of results when they are of no use
 
 
 @dataclass
@@ -232,9 +235,11 @@ class Homeward:
             if entry.state is State.ACTIVE:
                 self.table.take_back(entry, self._clock())
             self.fail(entry, verdict)
-        elif isinstance(error, FileNotFoundError) and entry.facts and entry.target is None:
+        elif isinstance(error, _SPOILT) and entry.facts and entry.target is None:
             self._drop_results(entry)  # its hidden files are gone; they are made anew
-            self.aside.add(entry, "its results were taken away while they were made", self._clock())
+            is_told = isinstance(error, NotAsSaid)
+            reason = str(error) if is_told else "its results were taken away while they were made"
+            self.aside.add(entry, reason, self._clock())
         else:
             self.look_whose(entry, error)
 

@@ -15,6 +15,7 @@ from depthd.config import Config
 from depthd.contract.errors import DepthdError, ExitCode, UnavailableError
 from depthd.contract.events import Emit, Event
 from depthd.supervisor.backoff import Backoff
+from depthd.supervisor.credence import JobMessage
 from depthd.supervisor.table import NEVER
 from depthd.supervisor.worker_process import Worker
 
@@ -56,7 +57,7 @@ class News:
         is_other_version: a worker of another version has answered.
     """
 
-    messages: list[FromWorker] = field(default_factory=list)
+    messages: list[JobMessage] = field(default_factory=list)
     death: str = ""
     out_of_memory: bool = False
     is_other_version: bool = False
@@ -225,6 +226,8 @@ class Keeper:
             death = held.worker.death()
             if death is not None:
                 messages += held.worker.hear()  # its last words
+            for message in messages:
+                _check_order(held, message)
         except ProtocolError as error:
             reason = f"it spoke nonsense: {error}"
             self._emit(Event.WORKER_KILLED, reason=reason, jobs=[])
@@ -329,6 +332,17 @@ class Keeper:
     def _is_gasping(self, now: float) -> bool:
         """A killed worker still holds its memory; wait for it, but not for ever."""
         return any(now < give_up_at for _, give_up_at in self._dying)
+
+
+def _check_order(held: _Held, message: FromWorker) -> None:
+    """Of itself a worker speaks until it is ready, and from then on of jobs only.
+
+    Raises:
+        ProtocolError: whoever speaks now is no worker of ours any more.
+    """
+    is_of_itself = isinstance(message, Hello | Step | Ready | Unavailable)
+    if is_of_itself == (held.ready is not None):
+        raise ProtocolError(f"it said {message.kind} out of turn")
 
 
 def _is_dead(worker: Worker) -> bool:

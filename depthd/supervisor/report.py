@@ -19,6 +19,7 @@ from depthd.supervisor.dispatch import Dispatcher
 from depthd.supervisor.keeper import Keeper
 
 _SHOWN = 20  # photos and folders that wait, by name
+_LONGEST_REASON = 500  # characters
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def report(moment: Moment, dispatcher: Dispatcher, keeper: Keeper) -> Status:
         version=__version__,
         pid=os.getpid(),
         state=moment.state,
-        why=moment.why,
+        why=_shown(moment.why),
         started=moment.started,
         updated=moment.now,
         queue=status.Queue(
@@ -61,11 +62,11 @@ def report(moment: Moment, dispatcher: Dispatcher, keeper: Keeper) -> Status:
             aside=len(aside),
         ),
         aside=tuple(
-            status.Aside(name=entry.job.name, reason=printable(entry.reason), tries=entry.tries)
+            status.Aside(name=entry.job.name, reason=_shown(entry.reason), tries=entry.tries)
             for entry in islice(aside, _SHOWN)
         ),
         held_folders={
-            printable(folder) or ".": printable(reason)
+            printable(folder) or ".": _shown(reason)
             for folder, reason in islice(home.holds.reasons().items(), _SHOWN)
         },
         done=home.totals.done,
@@ -75,12 +76,17 @@ def report(moment: Moment, dispatcher: Dispatcher, keeper: Keeper) -> Status:
             pid=keeper.pid,
             ready=keeper.ready is not None,
             restarts=keeper.restarts,
-            trouble=keeper.trouble,
+            trouble=_shown(keeper.trouble),
             cage=keeper.ready.cage if keeper.ready else "",
         ),
         model=_model(keeper.ready),
         last_failures=tuple(home.failures),
     )
+
+
+def _shown(reason: str) -> str:
+    """A reason, which may be a worker's words, as one line of bounded length."""
+    return printable(reason[:_LONGEST_REASON])
 
 
 def in_words(now: Status) -> str:

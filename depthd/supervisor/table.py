@@ -34,6 +34,7 @@ class Entry:
         told: the last reason that the log was told.
         tries: how often it was set aside.
         deadline: of the work at hand.
+        has_started: the worker has said that it works on it.
         must_settle: an earlier try may have published it.
         is_counted: the attempt that comes next is on the disk already.
         is_unsure: publishing has failed, nobody knows where.
@@ -52,6 +53,7 @@ class Entry:
     told: str = ""
     tries: int = 0
     deadline: float = NEVER
+    has_started: bool = False
     must_settle: bool = False
     is_counted: bool = False
     is_unsure: bool = False

@@ -22,6 +22,8 @@ from depthd.config import Config
 from depthd.supervisor.worker_words import WorkerWords
 from depthd.system.python import module
 
+_HEARD_AT_ONCE = 64  # messages; two for each job that it can have are fewer
+
 
 @dataclass(frozen=True)
 class Death:
@@ -57,7 +59,7 @@ class Worker(Protocol):
         ...
 
     def hear(self) -> list[FromWorker]:
-        """What it has said since, without waiting.
+        """What it has said since, without waiting; where that is much, the rest comes next time.
 
         Raises:
             ProtocolError: it said something that is no message.
@@ -146,16 +148,16 @@ class WorkerProcess:
     def hear(self) -> list[FromWorker]:
         messages: list[FromWorker] = []
         try:
-            while True:
+            while len(messages) < _HEARD_AT_ONCE:
                 packet, descriptors = self._line.receive()
                 for descriptor in descriptors:  # it has none to give
                     os.close(descriptor)
                 messages.append(decode(packet))
         except BlockingIOError:
-            return messages
+            pass
         except Closed:
             self.kill()  # without a voice it is of no use
-            return messages
+        return messages
 
     def hang_up(self) -> None:
         self._is_silent = True

@@ -61,6 +61,7 @@ class PlayedWorker:
     pid: int = 4711
     given: dict[str, list[int]] = field(default_factory=dict)
     said: list[FromWorker] = field(default_factory=list)
+    works: list[Work] = field(default_factory=list)
     end: Death | None = None
     is_hung_up: bool = False
 
@@ -77,6 +78,7 @@ class PlayedWorker:
         return []
 
     def send(self, work: Work, descriptors: Sequence[int]) -> None:
+        self.works.append(work)
         self.given[work.job] = [os.dup(descriptor) for descriptor in descriptors]
 
     def hear(self) -> list[FromWorker]:
@@ -101,20 +103,7 @@ class PlayedWorker:
     # what the test makes it do
 
     def become_ready(self, *, fallback: bool = False) -> None:
-        self.said.append(
-            Ready(
-                model=self.config.model.name,
-                sha256="0" * 64,
-                fallback=fallback,
-                source="",
-                weights=str(self.config.root / "weights"),
-                engine="played",
-                engine_version="1",
-                precision="f32",
-                threads=1,
-                cage="not shut in",
-            )
-        )
+        self.said.append(said_ready(self.config, fallback=fallback))
 
     def start(self, job: str) -> None:
         self.said.append(Started(job=job))
@@ -137,6 +126,22 @@ class PlayedWorker:
     def die(self, signal_name: str = "SIGSEGV", *, out_of_memory: bool = False) -> None:
         if self.end is None:
             self.end = Death(None, signal_name, out_of_memory)
+
+
+def said_ready(config: Config, *, fallback: bool) -> Ready:
+    """What a worker says when it can serve."""
+    return Ready(
+        model=config.model.name,
+        sha256="0" * 64,
+        fallback=fallback,
+        source="",
+        weights=str(config.root / "weights"),
+        engine="played",
+        engine_version="1",
+        precision="f32",
+        threads=1,
+        cage="not shut in",
+    )
 
 
 def facts() -> manifest.Facts:
