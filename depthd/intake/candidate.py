@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+# From what nothing is to be handed out: a folder, an owner (user id), or one owner's in a folder.
+Hold = str | int | tuple[int, str]
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:

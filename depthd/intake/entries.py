@@ -14,7 +14,7 @@ from pathlib import Path
 
 from depthd.config import Config
 from depthd.contract.events import Emit
-from depthd.intake.candidate import Candidate
+from depthd.intake.candidate import Candidate, Hold
 from depthd.intake.immovable import Immovables
 from depthd.intake.patterns import Names
 from depthd.intake.refusals import EXAMPLES, Refusals, Remaining
@@ -124,7 +124,7 @@ class Entries:
                 if time.monotonic() >= end:
                     return
 
-    def take(self, count: int, held: Collection[str]) -> list[Candidate]:
+    def take(self, count: int, held: Collection[Hold]) -> list[Candidate]:
         """At most `count` whole files in fair turns; who takes them looks once more."""
         self.settling.hold(held)
         now = time.monotonic()

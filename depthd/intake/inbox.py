@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection
 from depthd.config import Config
 from depthd.contract.events import Emit, Event
 from depthd.intake.attachment import Attachment
-from depthd.intake.candidate import Candidate, top_of
+from depthd.intake.candidate import Candidate, Hold, top_of
 from depthd.intake.entries import Entries
 from depthd.intake.refusals import Remaining
 from depthd.intake.rights import Folder, Refusal
@@ -84,7 +84,7 @@ class Intake:
         """Ask for a full scan at the next slice."""
         self._rounds.want_all()
 
-    def take(self, count: int, held: Collection[str] = ()) -> list[Candidate]:
+    def take(self, count: int, held: Collection[Hold] = ()) -> list[Candidate]:
         """At most `count` whole files, each once until it is seen again.
 
         They come in fair turns: round the owners, for each round his folders just below the
@@ -92,8 +92,9 @@ class Intake:
 
         Args:
             count: most of them.
-            held: folders from which nothing is wanted now, without those below them; paths inside
-                the inbox, empty for itself. What waits there costs the others nothing.
+            held: of which nothing is wanted now: folders, without those below them (paths inside
+                the inbox, empty for itself), owners, or pairs (owner, folder). What waits there
+                costs the others nothing.
         """
         return self._entries.take(count, held)
 

@@ -18,7 +18,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import islice
 
-from depthd.intake.candidate import Candidate
+from depthd.intake.candidate import Candidate, Hold
 from depthd.intake.room import Room
 from depthd.intake.turns import Turns
 
@@ -73,7 +73,7 @@ class Settling:
 
     @property
     def held(self) -> int:
-        """How many whole files lie in held folders."""
+        """How many whole files are held."""
         return self._ready.held
 
     @property
@@ -178,9 +178,9 @@ class Settling:
         """Some of them."""
         return self._ready.held_names(count)
 
-    def hold(self, folders: Collection[str]) -> None:
-        """Hand out nothing from these folders; see `Turns.hold`."""
-        self._ready.hold(folders)
+    def hold(self, held: Collection[Hold]) -> None:
+        """Hand out nothing of these; see `Turns.hold`."""
+        self._ready.hold(held)
 
     def take(self) -> Candidate | None:
         """Hand out the whole file whose turn it is, and forget it."""

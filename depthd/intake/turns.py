@@ -11,21 +11,21 @@ from collections import OrderedDict
 from collections.abc import Collection
 from itertools import islice
 
-from depthd.intake.candidate import Candidate, top_of
+from depthd.intake.candidate import Candidate, Hold, top_of
 
 _Place = tuple[int, str]  # owner and folder
 _Rounds = OrderedDict[int, OrderedDict[str, OrderedDict[str, None]]]  # owner, top, folder
 
 
 class Turns:
-    """Whole photos by owner and folder; a folder can be held without a cost to the others."""
+    """Whole photos by owner and folder; some can be held without a cost to the others."""
 
     def __init__(self) -> None:
         self._known: dict[str, Candidate] = {}
         self._queues: dict[_Place, OrderedDict[str, None]] = {}
         self._owners: dict[str, set[int]] = {}  # by folder, held or not
         self._rounds: _Rounds = OrderedDict()  # the places whose turn can come
-        self._held: frozenset[str] = frozenset()
+        self._held: frozenset[Hold] = frozenset()
         self._waiting = 0  # photos in the rounds
 
     def __len__(self) -> int:
@@ -39,7 +39,7 @@ class Turns:
 
     @property
     def held(self) -> int:
-        """How many photos lie in held folders."""
+        """How many photos are held."""
         return len(self._known) - self._waiting
 
     def add(self, seen: Candidate) -> None:
@@ -56,10 +56,10 @@ class Turns:
         if queue is None:
             queue = self._queues[place] = OrderedDict()
             self._owners.setdefault(seen.folder, set()).add(seen.owner)
-            if seen.folder not in self._held:
+            if not self._is_held(place):
                 self._join(place)
         queue[seen.name] = None
-        self._waiting += seen.folder not in self._held
+        self._waiting += not self._is_held(place)
 
     def remove(self, name: str) -> Candidate | None:
         """Forget a photo; returns what was known of it."""
@@ -69,7 +69,7 @@ class Turns:
         place = (seen.owner, seen.folder)
         queue = self._queues[place]
         del queue[name]
-        is_held = seen.folder in self._held
+        is_held = self._is_held(place)
         self._waiting -= not is_held
         if not queue:
             if not is_held:
@@ -90,27 +90,38 @@ class Turns:
         folders.move_to_end(folder)
         return self.remove(name)
 
-    def hold(self, folders: Collection[str]) -> None:
-        """Leave out these folders from now on, and no others; those below them are not meant."""
-        if folders == self._held:
+    def hold(self, held: Collection[Hold]) -> None:
+        """Leave out these from now on, and no others; folders below a held one are not meant."""
+        if held == self._held:
             return
-        before, self._held = self._held, frozenset(folders)
-        for folder in before ^ self._held:
-            for owner in self._owners.get(folder, ()):
-                place = (owner, folder)
-                if folder in self._held:
-                    self._leave(place)
-                    self._waiting -= len(self._queues[place])
-                else:
-                    self._join(place)
-                    self._waiting += len(self._queues[place])
+        before, self._held = self._held, frozenset(held)
+        changed = {place for hold in before ^ self._held for place in self._places(hold)}
+        for place in changed:
+            was_held, is_held = _is_held(place, before), self._is_held(place)
+            if is_held and not was_held:
+                self._leave(place)
+                self._waiting -= len(self._queues[place])
+            elif was_held and not is_held:
+                self._join(place)
+                self._waiting += len(self._queues[place])
 
     def held_names(self, count: int) -> list[str]:
-        """Some of the photos in held folders."""
-        places = (
-            (owner, folder) for folder in self._held for owner in self._owners.get(folder, ())
-        )
-        return list(islice((name for place in places for name in self._queues[place]), count))
+        """Some of the photos that are held."""
+        queues = (queue for place, queue in self._queues.items() if self._is_held(place))
+        return list(islice((name for queue in queues for name in queue), count))
+
+    def _is_held(self, place: _Place) -> bool:
+        return _is_held(place, self._held)
+
+    def _places(self, hold: Hold) -> list[_Place]:
+        """Where photos wait that a hold means."""
+        match hold:
+            case str():
+                return [(owner, hold) for owner in self._owners.get(hold, ())]
+            case int():
+                return [place for place in self._queues if place[0] == hold]
+            case _:
+                return [hold] if hold in self._queues else []
 
     def _join(self, place: _Place) -> None:
         owner, folder = place
@@ -133,3 +144,8 @@ class Turns:
         owners.discard(place[0])
         if not owners:
             del self._owners[place[1]]
+
+
+def _is_held(place: _Place, held: Collection[Hold]) -> bool:
+    owner, folder = place
+    return folder in held or owner in held or place in held

@@ -125,6 +125,7 @@ class Spool:
             claimed=moment,
             size=candidate.size,
             mtime_ns=candidate.mtime_ns,
+            owner=candidate.owner,
             attempts=1,
             policy=(config or self._config).policy(candidate.name),
         )

@@ -13,13 +13,15 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from depthd.contract.events import Emit, Event
+from depthd.intake.candidate import Hold
 from depthd.supervisor.backoff import Backoff
 from depthd.supervisor.table import NEVER, Entry
 
 _PHOTO = Backoff(first=1.0, longest=3600.0)
 _FOLDER = Backoff(first=1.0, longest=300.0)
-_MOST_OF_A_FOLDER = 32  # photos set aside; no more are claimed from it
-_MOST = 1000  # of all folders together
+_MOST_IN_A_FOLDER = 32  # photos of one owner set aside; no more of his are claimed from it
+_MOST_OF_AN_OWNER = 500  # in all folders
+_MOST = 1000  # of all owners together
 _DUE_AT_ONCE = 32
 
 
@@ -34,7 +36,7 @@ class Aside:
         self._emit = emit
         self._heap: list[tuple[float, int, Entry]] = []
         self._number = count()
-        self._by_folder: Counter[str] = Counter()
+        self._by_place: Counter[tuple[int, str]] = Counter()  # owner and folder
 
     def __len__(self) -> int:
         return len(self._heap)
@@ -48,9 +50,14 @@ class Aside:
     def next_try(self) -> float:
         return self._heap[0][0] if self._heap else NEVER
 
-    def folders(self) -> set[str]:
-        """Folders with so many that no more should be claimed from them."""
-        return {folder for folder, n in self._by_folder.items() if n >= _MOST_OF_A_FOLDER}
+    def held(self) -> set[Hold]:
+        """Owners, and owners in a folder, with so many that no more of theirs should be claimed."""
+        by_owner: Counter[int] = Counter()
+        for (owner, _), number in self._by_place.items():
+            by_owner[owner] += number
+        places = {place for place, number in self._by_place.items() if number >= _MOST_IN_A_FOLDER}
+        owners = {owner for owner, number in by_owner.items() if number >= _MOST_OF_AN_OWNER}
+        return {*places, *owners}
 
     def were_tried(self, times: int) -> bool:
         """Whether each of them was tried so often in vain."""
@@ -68,16 +75,17 @@ class Aside:
     def wait(self, entry: Entry, until: float) -> None:
         """Let a photo wait until a time."""
         heapq.heappush(self._heap, (until, next(self._number), entry))
-        self._by_folder[entry.folder] += 1
+        self._by_place[entry.job.owner, entry.folder] += 1
 
     def pop_due(self, now: float) -> list[Entry]:
         """Some of those whose time has come."""
         due: list[Entry] = []
         while self._heap and len(due) < _DUE_AT_ONCE and self._heap[0][0] <= now:
             entry = heapq.heappop(self._heap)[2]
-            self._by_folder[entry.folder] -= 1
-            if not self._by_folder[entry.folder]:
-                del self._by_folder[entry.folder]
+            place = (entry.job.owner, entry.folder)
+            self._by_place[place] -= 1
+            if not self._by_place[place]:
+                del self._by_place[place]
             due.append(entry)
         return due
 

@@ -21,6 +21,7 @@ from depthd.contract.events import Emit, Event
 from depthd.contract.names import SetName
 from depthd.contract.states import State
 from depthd.contract.status import Failure
+from depthd.intake.candidate import Hold
 from depthd.publish.publisher import NotAsSaid
 from depthd.spool import Verdict
 from depthd.supervisor.aside import Aside, Holds
@@ -97,9 +98,9 @@ class Homeward:
         holds = self.holds.next_try if self._gate.is_open else NEVER
         return min(self.aside.next_try, holds)
 
-    def held_folders(self) -> set[str]:
-        """Folders of the inbox from which no more is to be claimed."""
-        return self.holds.folders() | self.aside.folders()
+    def held(self) -> set[Hold]:
+        """Folders and owners of the inbox from which no more is to be claimed."""
+        return {*self.holds.folders(), *self.aside.held()}
 
     def route(self, entry: Entry) -> None:
         """Put an entry where its next step will be taken."""

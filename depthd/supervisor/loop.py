@@ -369,7 +369,7 @@ class Service:
             return
         claimed = 0
         while claimed < _CLAIMS_A_TURN and (room := self._dispatcher.room) > 0:
-            candidates = self._intake.take(room, self._dispatcher.home.held_folders())
+            candidates = self._intake.take(room, self._dispatcher.home.held())
             self._dispatcher.others_wait = bool(candidates)
             self._intake_woke = len(candidates) < room  # there may be more to find
             if not candidates:

@@ -75,6 +75,22 @@ def test_the_inbox_itself_can_be_held_without_what_is_below() -> None:
     assert order(turns) == ["a/1"]
 
 
+def test_one_owner_can_be_held_in_a_folder_or_everywhere() -> None:
+    turns = filled(photo("a/1"), photo("a/2", owner=3), photo("b/3", owner=3), photo("b/4"))
+    turns.hold({(3, "a")})
+    assert turns.held_names(9) == ["a/2"]
+    turns.hold({3, "a"})
+    turns.add(photo("c/5", owner=3))
+    assert sorted(turns.held_names(9)) == ["a/1", "a/2", "b/3", "c/5"]
+    assert turns.held == 4
+    assert order(turns) == ["b/4"]
+    turns.hold({(3, "a")})
+    assert turns.held == 1
+    assert sorted(order(turns)) == ["a/1", "b/3", "c/5"]
+    turns.hold(())
+    assert order(turns) == ["a/2"]
+
+
 class Counting(dict):
     """How often a queue was asked for."""
 

@@ -17,7 +17,7 @@ from depthd.contract.errors import FaultCode
 from depthd.contract.events import Event
 from depthd.contract.states import TRANSITIONS, State
 from depthd.publish.publisher import Publisher
-from depthd.supervisor.table import Table
+from depthd.supervisor.table import Entry, Table
 from depthd.system import files
 
 Set = Callable[..., Stage]
@@ -436,7 +436,7 @@ def test_a_folder_that_cannot_be_written_holds_up_its_own_photos_only(
         stage.play()
         assert [fields["name"] for fields in stage.said(Event.PHOTO_DONE)] == ["cam2/b.jpg"]
         assert len(stage.said(Event.FOLDER_HELD)) == 1
-        assert stage.dispatcher.home.held_folders() == {"cam1"}
+        assert stage.dispatcher.home.held() == {"cam1"}
         tries = 0
         for _ in range(40):
             stage.play(10)
@@ -450,7 +450,7 @@ def test_a_folder_that_cannot_be_written_holds_up_its_own_photos_only(
         stage.play()
     assert len(stage.said(Event.PHOTO_DONE)) == 3
     assert stage.said(Event.FOLDER_RELEASED)
-    assert not stage.dispatcher.home.held_folders()
+    assert not stage.dispatcher.home.held()
 
 
 def test_nothing_is_due_while_nothing_can_be_written(
@@ -510,7 +510,22 @@ def test_a_folder_with_many_set_aside_is_not_claimed_from(stage: Stage) -> None:
         stage.worker.say(Blocked(job=job.id, detail="no room", needs=1))
         stage.worker.drop(job.id)
         stage.play()
-    assert "bombs" in stage.dispatcher.home.held_folders()
+    assert (os.getuid(), "bombs") in stage.dispatcher.home.held()
+
+
+def test_who_has_many_set_aside_keeps_nobody_else_waiting(stage: Stage) -> None:
+    aside = stage.dispatcher.home.aside
+    job = stage.claim("a.jpg")
+    for number in range(999):
+        entry = Entry(replace(job, owner=1, name=f"{number // 20}/x.jpg"), State.CLAIMED, 0.0)
+        aside.add(entry, "no room", stage.clock.now)
+        if 1 in aside.held():
+            break
+    assert aside.held() == {1}
+    assert not aside.is_full
+    while aside.pop_due(stage.clock.now + 1e6):
+        pass
+    assert not aside.held()
 
 
 def test_results_that_are_taken_away_are_made_anew(stage: Stage) -> None:
