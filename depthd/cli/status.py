@@ -34,6 +34,9 @@ def command(configured: Configured, *, as_json: bool) -> ExitCode:
         from depthd.cli.tables import show  # noqa: PLC0415 - slow to import, not needed for JSON
 
         show(_rows(status, now))
+        if waiting := list(_waiting(status)):
+            click.echo()
+            show(waiting, head=("waits in work/", "tries", "why"))
         if status.last_failures:
             click.echo()
             rows = [
@@ -50,7 +53,8 @@ def _rows(status: Status, now: datetime) -> Iterator[tuple[str, str]]:
     queue, worker = status.queue, status.worker
     yield "state", status.state + (f": {status.why}" if status.why else "")
     yield "since", f"{status.started:%Y-%m-%dT%H:%M:%SZ} ({_span(now - status.started)})"
-    yield "queue", f"{queue.waiting} waiting in the inbox, {queue.in_work} in work"
+    aside = f", {queue.aside} of them set aside" if queue.aside else ""
+    yield "queue", f"{queue.waiting} waiting in the inbox, {queue.in_work} in work{aside}"
     if queue.oldest is not None:
         yield "oldest in work", _span(now - queue.oldest)
     yield "finished", f"{status.done} done, {status.failed} failed since the start"
@@ -64,6 +68,16 @@ def _rows(status: Status, now: datetime) -> Iterator[tuple[str, str]]:
         yield "model", f"{model.name}{stands_in}, SHA-256 {model.sha256[:8]}"
         yield "engine", f"{model.engine}, {model.precision}"
     yield "version", f"{status.version}, process {status.pid}"
+
+
+def _waiting(status: Status) -> Iterator[tuple[str, int | None, str]]:
+    """Folders whose results cannot be written, then single photos set aside."""
+    for folder, reason in status.held_folders.items():
+        yield f"{folder}/", None, reason
+    for photo in status.aside:
+        yield photo.name, photo.tries, photo.reason
+    if (more := status.queue.aside - len(status.aside)) > 0:
+        yield f"and {more} more", None, ""
 
 
 def _span(length: timedelta) -> str:

@@ -152,6 +152,29 @@ def test_the_table_says_all_and_is_safe(root: Path, capsys: pytest.CaptureFixtur
         assert words in out
 
 
+def test_what_waits_is_named_with_the_reason(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(
+        root,
+        make(
+            updated=datetime.now(UTC),
+            queue=status.Queue(waiting=0, in_work=9, aside=3),
+            aside=(status.Aside(name=NAME, reason="no room for its results", tries=4),),
+            held_folders={"cam2": "/out/cam2: Permission denied"},
+        ),
+    )
+    assert cli.main(["status", "--root", str(root)]) == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "queue 0 waiting in the inbox, 9 in work, 3 of them set aside" in lines
+    start = lines.index("waits in work/ tries why")
+    assert lines[start + 1 : start + 4] == [
+        "cam2/ /out/cam2: Permission denied",
+        r"cam1/\x1b[31mred[/red]\u202e\n\xff.jpg 4 no room for its results",
+        "and 2 more",
+    ]
+
+
 def test_json_is_for_programs(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(root, make(state="paused", why="disk full", updated=datetime.now(UTC)))
     assert cli.main(["status", "--json", "--root", str(root)]) == 0
