@@ -64,9 +64,13 @@ def read_references(chosen: dict[str, Setting], problems: list[str]) -> None:
 def _points(
     key: str, file: Setting, chosen: Mapping[str, Setting]
 ) -> Iterator[tuple[str, Setting]]:
-    for other in (key, f"{key}_size"):
-        if other in chosen and chosen[other].value:
-            raise ReferencesError(f"says the same as {other}; leave one of them out")
+    size = f"{key}_size"
+    if key in chosen and chosen[key].value:
+        raise ReferencesError(f"says the same as {key}; leave one of them out")
     references = References.read(file.value)
-    for other, value in ((key, references.points), (f"{key}_size", references.size)):
-        yield other, Setting(other, value, f"{file.value}, {file.source}")
+    source = f"{file.value}, {file.source}"
+    yield key, Setting(key, references.points, source)
+    if size not in chosen or not chosen[size].value:
+        yield size, Setting(size, references.size, source)
+    elif references.size is not None:
+        raise ReferencesError(f"its width and height say the same as {size}; leave one of them out")
