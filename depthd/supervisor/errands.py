@@ -218,10 +218,13 @@ class Errands:
         return by_stage.get(stage) or self._places.outbox
 
     def probe(self, typical: int) -> None:
-        """Raises OSError while any of the folders as a whole cannot be written."""
+        """Raises OSError, which names the folder, while one as a whole cannot be written."""
         self.spool.probe()
         for place in self._places.all:
-            place.probe(typical if place is self._places.outbox else 1)
+            try:
+                place.probe(typical if place is self._places.outbox else 1)
+            except OSError as error:
+                raise OSError(f"{place.root}: {_words(error)}") from error
 
 
 def _probe_folder(place: Place, name: SetName) -> None:

@@ -484,6 +484,9 @@ def test_an_outbox_that_cannot_be_written_at_all_pauses(
         stage.play()
         assert "Read-only" in stage.gate.reason
         assert stage.dispatcher.room == 0
+        patch.setattr(stage.parts.spool, "probe", lambda: None)
+        with pytest.raises(OSError, match=f"^{stage.root}/outbox: Read-only file system$"):
+            stage.parts.errands.probe(1)  # how it is looked for later
     stage.gate.open()
     stage.play()
     assert stage.said(Event.PHOTO_DONE)  # from the files that it had; nothing was done twice
