@@ -107,7 +107,7 @@ def test_a_file_says_the_photos_size_or_leaves_it_to_the_configuration(tmp_path:
     points.write_text("x,y,metres\n0.1,0.2,3\n0.4,0.5,6.5\n0.7,0.8,9\n")
     assert load(file, {}, [], None).config.policy("cam1/a").references_size == (1, 1)
     points.write_text("x,y,metres,width,height\n10,20,3,640,480\n")
-    with pytest.raises(ConfigurationError, match="width and height say the same as folders.cam1"):
+    with pytest.raises(ConfigurationError, match="width and height say the same as folders"):
         load(file, {}, [], None)
     file.write_text("folders: {cam1: {references_file: p.csv}}")
     assert load(file, {}, [], None).config.policy("cam1/a").references_size == (640, 480)
