@@ -50,8 +50,8 @@ def command(
     """Turn PHOTOs into depth without the daemon; folders are walked.
 
     The photos stay where they are, and results of depthd are never taken for photos. A photo is
-    done if one of its name and its bytes has all formats. Exit code 0 if all are done, 1 if some
-    failed or could not be read.
+    done if one of its name and its bytes has all formats, and was measured by reference points if
+    there are some now. Exit code 0 if all are done, 1 if some failed or could not be read.
 
     \b
     Examples:
@@ -70,7 +70,7 @@ def command(
     _make(folder)
     is_chosen = any(loaded.sources[key] != "default" for key in ("root", "paths.state"))
     state = loaded.config.folder("state") if is_chosen else user_cache() / "depthd"
-    done = Done(folder, loaded.config.output.formats) if skip_done else None
+    done = Done(folder, loaded.config) if skip_done else None
     from depthd.cli.batch import process  # noqa: PLC0415 - numpy, OpenCV, rich
 
     code = process(chosen.photos, loaded.config, state, folder, done)

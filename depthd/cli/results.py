@@ -6,13 +6,13 @@ A manifest lies where others may write too, so one that is not understood is non
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from depthd.contract.formats import ERROR_SUFFIX, FORMATS, MANIFEST_SUFFIX, METRIC, Format
+from depthd.config import Config, FolderPolicy
+from depthd.contract.formats import ERROR_SUFFIX, FORMATS, MANIFEST_SUFFIX, METRIC
 from depthd.contract.names import readable
 from depthd.model.storage import sha256_file
 
@@ -36,6 +36,7 @@ class _File(_Part):
 
 class _Metres(_Part):
     reason: str | None = None
+    points: int = 0
 
 
 class _Manifest(_Part):
@@ -51,6 +52,11 @@ class _Manifest(_Part):
         """What is there, and what cannot be there because the photo has no metres."""
         has_metres = self.metres is not None and self.metres.reason is None
         return {file.format for file in self.files} | (set() if has_metres else set(METRIC))
+
+    def covers(self, policy: FolderPolicy) -> bool:
+        """Whether all formats are there, and reference points were used if there are some now."""
+        was_tried = not policy.references or (self.metres is not None and self.metres.points > 0)
+        return was_tried and self.formats.issuperset(policy.formats)
 
 
 def is_result(path: Path) -> bool:
@@ -76,12 +82,12 @@ class Done:
 
     Args:
         folder: where results go.
-        formats: what a photo must have to be done.
+        config: says what a photo must have to be done.
     """
 
-    def __init__(self, folder: Path, formats: Collection[Format]) -> None:
+    def __init__(self, folder: Path, config: Config) -> None:
         self._folder = folder
-        self._formats = frozenset(formats)
+        self._config = config
         self._known = cache(self._in)
 
     def has(self, photo: Path, name: str) -> bool:
@@ -94,8 +100,9 @@ class Done:
         return digests is not None and sha256_file(photo) in digests
 
     def _in(self, folder: str) -> dict[str, set[str]]:
-        """By name, the SHA-256 of each photo that one folder holds all formats of."""
+        """By name, the SHA-256 of each photo that one folder holds all results of."""
         known: dict[str, set[str]] = {}
+        policy = self._config.policy(f"{folder}/")
         try:
             names = os.listdir(self._folder / folder)
         except OSError:
@@ -104,7 +111,7 @@ class Done:
             if not name.endswith(MANIFEST_SUFFIX) or name.startswith("."):
                 continue
             manifest = _read(self._folder / folder / name)
-            if manifest and self._formats <= manifest.formats:
+            if manifest and manifest.covers(policy):
                 known.setdefault(manifest.source.name, set()).add(manifest.source.sha256)
         return known
 

@@ -109,7 +109,7 @@ class Metres(Part):
     """
 
     reason: str | None = Field(description="why there are no metres; null where there are")
-    points: int = Field(ge=1, description="reference points of this camera")
+    points: int = Field(ge=0, description="reference points of this camera")
     used: int = Field(ge=0, description="of them, those that agree with each other")
     thrown_out: tuple[int, ...] = Field(
         description="numbers of the points that do not agree, counted from 1"

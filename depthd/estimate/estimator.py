@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from depthd.config import Config, FolderPolicy
 from depthd.contract import manifest
 from depthd.contract.errors import NoInputError, UnavailableError
-from depthd.contract.formats import Format
+from depthd.contract.formats import METRIC, Format
 from depthd.decode.decoder import Header, Photo, check_cost, load_decoders
 from depthd.decode.lens import read_lens
 from depthd.estimate.estimate import Estimate, Info, metres_facts
@@ -229,8 +229,8 @@ class DepthEstimator:
 
 
 def _in_metres(estimate: Estimate, policy: FolderPolicy) -> Estimate:
-    """With metres, or with the reason why there are none; as it was for a folder without points."""
-    if not policy.references:
+    """With metres, or with the reason why there are none; as it was where nobody wants them."""
+    if not policy.references and METRIC.isdisjoint(policy.formats):
         return estimate
     clock = _Stopwatch()
     references = References(policy.references, policy.references_size)

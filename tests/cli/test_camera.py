@@ -98,6 +98,21 @@ def test_process_says_why_there_are_no_metres(
     assert not (tmp_path / "out/coffee.jpg.metres.npy").exists()
 
 
+def test_metres_without_points_are_not_passed_over_in_silence(
+    depthd: Depthd, settings: list[str], points: Path, tmp_path: Path
+) -> None:
+    out, chosen = tmp_path / "out", ["--set", "output.formats=[metres]", "--skip-done"]
+    process = ["process", SAMPLES / "coffee.jpg", "-o", out, *settings, *chosen]
+    assert "no metres: 3 reference points are needed, and there are 0" in depthd(*process).stderr
+    manifest = json.loads((out / "coffee.jpg.json").read_bytes())
+    assert (manifest["metres"]["points"], manifest["files"]) == (0, [])
+    assert "1 done before" in depthd(*process).stdout
+    assert depthd(*process, "--references", points).stdout.startswith(
+        "1 done"
+    )  # there are some now
+    assert "1 done before" in depthd(*process, "--references", points).stdout
+
+
 @pytest.fixture
 def camera(settings: list[str], points: Path, tmp_path: Path) -> list[str]:
     """A camera with three photos in done/."""

@@ -220,6 +220,9 @@ def test_what_is_done_is_skipped(
     assert depthd(*again).stdout.startswith("1 done, 0 failed, 2 done before")
     more = ["--set", "output.formats=[npy,pfm]"]
     assert depthd(*again, *more).stdout.startswith("3 done, 0 failed, 0 done before")
+    more += ["--set", "folders.cam 1.formats=[png16]"]
+    assert depthd(*again, *more).stdout.startswith("1 done, 0 failed, 2 done before")
+    assert depthd(*again, *more).stdout.startswith("0 done, 0 failed, 3 done before")
 
 
 def test_what_cannot_be_read_is_one_line_and_the_rest_is_done(
