@@ -75,7 +75,8 @@ def _waiting(status: Status) -> Iterator[tuple[str, int | None, str]]:
     for folder, reason in status.held_folders.items():
         yield f"{folder}/", None, reason
     for photo in status.aside:
-        yield photo.name, photo.tries, photo.reason
+        if photo.reason not in status.held_folders.values():
+            yield photo.name, photo.tries, photo.reason
     if (more := status.queue.aside - len(status.aside)) > 0:
         yield f"and {more} more", None, ""
 

@@ -160,7 +160,10 @@ def test_what_waits_is_named_with_the_reason(
         make(
             updated=datetime.now(UTC),
             queue=status.Queue(waiting=0, in_work=9, aside=3),
-            aside=(status.Aside(name=NAME, reason="no room for its results", tries=4),),
+            aside=(
+                status.Aside(name="cam2/a.jpg", reason="/out/cam2: Permission denied", tries=0),
+                status.Aside(name=NAME, reason="no room for its results", tries=4),
+            ),
             held_folders={"cam2": "/out/cam2: Permission denied"},
         ),
     )
@@ -171,7 +174,7 @@ def test_what_waits_is_named_with_the_reason(
     assert lines[start + 1 : start + 4] == [
         "cam2/ /out/cam2: Permission denied",
         r"cam1/\x1b[31mred[/red]\u202e\n\xff.jpg 4 no room for its results",
-        "and 2 more",
+        "and 1 more",
     ]
 
 
