@@ -20,7 +20,9 @@ from depthd import __version__
 from depthd.cli.report import report
 from depthd.contract.errors import DepthdError, ExitCode
 
-COMMANDS = ("run", "demo", "process", "check", "camera", "status", "bench", "model", "config")
+COMMANDS = (
+    *("run", "demo", "process", "check", "camera", "status", "retry", "bench", "model", "config"),
+)
 DEBUG_VARIABLE = "DEPTHD_DEBUG"
 # What the system refuses to whoever started the command. Each place that can says more.
 _REFUSALS = {

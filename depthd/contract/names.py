@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from depthd.contract.formats import ERROR_SUFFIX, FORMATS, MANIFEST_SUFFIX, Format
 
+MAX_DEPTH = 64  # folders inside each other, in the inbox and so everywhere
 _LONGEST_NAME = 255  # bytes, on every common Linux file system
 _LONGEST_PORTABLE = 120  # bytes; encrypting file systems take 143
 _LONGEST_SUFFIX = max(

@@ -14,12 +14,13 @@ from pathlib import Path
 
 from depthd.config import Config
 from depthd.contract.events import Emit
+from depthd.contract.names import MAX_DEPTH
 from depthd.intake.candidate import Candidate, Hold
 from depthd.intake.immovable import Immovables
 from depthd.intake.patterns import Names
 from depthd.intake.refusals import EXAMPLES, Refusals, Remaining
 from depthd.intake.rights import Folder, Refusal, kind_refusal
-from depthd.intake.scan import MAX_DEPTH, Found, Looker, is_long
+from depthd.intake.scan import Found, Looker, is_long
 from depthd.intake.settle import Settling
 
 _HELD = "it waits for its folder, whose results cannot be written"

@@ -13,11 +13,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
+from depthd.contract.names import MAX_DEPTH
 from depthd.intake.patterns import Names
 from depthd.intake.rights import Folder, Refusal
 from depthd.system import files
 
-MAX_DEPTH = 64  # folders inside each other
 MAX_PATH = 2048  # bytes; leaves room for the outbox's own path and the suffixes of results
 
 _BREATHER = 64  # entries passed over between two steps of a walk

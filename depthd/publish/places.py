@@ -154,9 +154,8 @@ class Places:
 
 
 def _has_reason_only(failed: Place, name: SetName, folder: int) -> bool:
-    note = read_ours(name.error_note, folder, failed.owner()) or {}
-    is_note = str(note.get("schema", "")).startswith("depthd.error/")
-    return is_note and not files.exists(name.base, folder)
+    note = read_ours(name.error_note, folder, failed.owner(), "error")
+    return note is not None and not files.exists(name.base, folder)
 
 
 @lru_cache(maxsize=256)
@@ -164,6 +163,18 @@ def forms(name: SetName) -> tuple[SetName, ...]:
     """A name as it is, and where that differs the form that every file system takes."""
     portable = name.portable()
     return (name,) if portable == name else (name, portable)
+
+
+def safe_forms(name: SetName) -> tuple[SetName, ...]:
+    """`forms` of a name that somebody gives; none of a hidden one or one that leads elsewhere."""
+    parts = (*name.folders, name.base)
+    if any(not part or part.startswith(".") or {"/", "\0"} & set(part) for part in parts):
+        return ()
+    try:
+        os.fsencode(name.path)
+    except UnicodeEncodeError:  # no file has such a name
+        return ()
+    return forms(name)
 
 
 def under_accepted_name(name: SetName, action: Callable[[SetName], _T]) -> _T:

@@ -20,7 +20,7 @@ from depthd.contract.formats import FORMATS, MANIFEST_SUFFIX, Format
 from depthd.contract.manifest import FileFacts
 from depthd.contract.names import SetName, readable, set_names
 from depthd.publish.places import Places, forms, under_accepted_name
-from depthd.publish.reading import read_ours
+from depthd.publish.reading import listed_hashes, read_ours
 from depthd.system import files
 
 _LARGE = 8 << 20  # bytes of a result that is not kept in the system's memory
@@ -252,7 +252,7 @@ class Publisher:
         manifest = read_ours(job.id + MANIFEST_SUFFIX, staging, owner)
         if manifest is None:
             return
-        hashes = _hashes(manifest)
+        hashes = listed_hashes(manifest)
         for name in set_names(job.name, job.stamp):
             for form in forms(name):
                 with self._outbox.folder(form) as folder:
@@ -295,17 +295,6 @@ class Publisher:
         """The manifest goes last: it tells which files an unpublished set may have."""
         for suffix in _SUFFIXES:
             files.unlink_if_exists(job_id + suffix, staging)
-
-
-def _hashes(manifest: Mapping[str, object]) -> dict[str, str]:
-    """By name, of the files that a manifest of ours lists."""
-    listed = manifest.get("files")
-    entries = listed if isinstance(listed, list) else []
-    return {
-        str(entry.get("name")): str(entry.get("sha256"))
-        for entry in entries
-        if isinstance(entry, dict)
-    }
 
 
 def _unlink_ours(hidden: str, final: str, sha256: str | None, staging: int, folder: int) -> None:

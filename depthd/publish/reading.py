@@ -10,6 +10,7 @@ import errno
 import json
 import os
 import stat
+from collections.abc import Mapping
 from typing import Any
 
 from depthd.system import files
@@ -19,13 +20,14 @@ _LARGEST = 1 << 20  # bytes; ours have a few thousand
 _NOT_OURS = frozenset({errno.ENOENT, *files.REFUSED_NAME, *files.NOT_FOLLOWED})
 
 
-def read_ours(name: str, folder: int, owner: int) -> dict[str, Any] | None:
+def read_ours(name: str, folder: int, owner: int, kind: str = "") -> dict[str, Any] | None:
     """What a JSON file of our own says; None where there is none.
 
     Args:
         name: in the open `folder`.
         folder: its handle.
         owner: user id that our own files have there. Only root can give a file away.
+        kind: manifest or error, in whatever version; where it is given anything else is none.
 
     Raises:
         OSError: it is there and ours, and cannot be read now.
@@ -47,7 +49,32 @@ def read_ours(name: str, folder: int, owner: int) -> dict[str, Any] | None:
         content = json.loads(data)
     except (ValueError, RecursionError):
         return None
-    return content if isinstance(content, dict) else None
+    if not isinstance(content, dict):
+        return None
+    is_of_kind = not kind or str(content.get("schema")).startswith(f"depthd.{kind}/")
+    return content if is_of_kind else None
+
+
+def about_plain(name: str, folder: int) -> os.stat_result | None:
+    """What an ordinary file is; None of anything else."""
+    try:
+        about = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in {errno.ENOENT, *files.REFUSED_NAME}:
+            raise
+        return None
+    return about if stat.S_ISREG(about.st_mode) else None
+
+
+def listed_hashes(manifest: Mapping[str, object]) -> dict[str, str]:
+    """SHA-256 by name, of the files that a manifest of ours lists."""
+    listed = manifest.get("files")
+    entries = listed if isinstance(listed, list) else []
+    return {
+        str(entry.get("name")): str(entry.get("sha256"))
+        for entry in entries
+        if isinstance(entry, dict)
+    }
 
 
 def _is_plain(about: os.stat_result, owner: int) -> bool:

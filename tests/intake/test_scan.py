@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from depthd.contract.names import MAX_DEPTH
 from depthd.intake.patterns import Names
 from depthd.intake.rights import Folder, Refusal
-from depthd.intake.scan import MAX_DEPTH, MAX_PATH, Looker, walk
+from depthd.intake.scan import MAX_PATH, Looker, walk
 
 NAMES = Names(["*.jpg"], ["thumbs/*"])
 

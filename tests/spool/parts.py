@@ -111,7 +111,7 @@ def _manifest(job: Claimed, listed: list[FileFacts], name: SetName) -> bytes:
         }
         for each in listed
     ]
-    return json.dumps({"job": job.id, "files": entries}).encode()
+    return json.dumps({"schema": "depthd.manifest/1", "job": job.id, "files": entries}).encode()
 
 
 def publish(

@@ -1,0 +1,96 @@
+"""Published sets: read, and removed as a whole.
+
+For programs beside the daemon, which may run or not; they run as its user, because only what is
+that user's own is believed or removed. Knows names, places and files; no configuration.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from depthd.contract.formats import FORMATS, Format
+from depthd.contract.names import SetName, readable
+from depthd.publish.places import Place, Places, safe_forms
+from depthd.publish.reading import about_plain, listed_hashes, read_ours
+from depthd.system import files
+
+
+@dataclass(frozen=True)
+class SetFile:
+    """One result of a set, `size` in bytes; it lies beside the manifest."""
+
+    format: Format
+    name: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Set:
+    """A published set.
+
+    Attributes:
+        name: as the outbox has it, which may be the portable form.
+        manifest: what it says; one of another version may say more or less than today's.
+        files: those that it lists and that are there.
+    """
+
+    name: SetName
+    manifest: Mapping[str, Any]
+    files: tuple[SetFile, ...]
+
+
+def read_set(places: Places, name: SetName) -> Set | None:
+    """The set of a name, or of the portable form of it; None where none of ours is published.
+
+    Raises:
+        OSError: the outbox cannot be read now.
+    """
+    with _published(places.outbox, name) as (found, _):
+        return found
+
+
+def remove_set(places: Places, name: SetName) -> bool:
+    """Remove a set's results; False where there is no such set. The original stays in done/.
+
+    The manifest goes first, so that none ever lists a file that is gone.
+
+    Raises:
+        OSError: not all could be removed.
+    """
+    with _published(places.outbox, name) as (found, folder):
+        if found is None:
+            return False
+        os.unlink(found.name.manifest, dir_fd=folder)
+        os.fsync(folder)
+        for file in found.files:
+            files.unlink_if_exists(file.name, folder)
+    return True
+
+
+@contextmanager
+def _published(outbox: Place, name: SetName) -> Iterator[tuple[Set | None, int]]:
+    """A set, and the handle of its folder."""
+    owner = outbox.owner()
+    for form in safe_forms(name):
+        with outbox.folder(form) as folder:
+            if folder is None:
+                continue
+            manifest = read_ours(form.manifest, folder, owner, "manifest")
+            if manifest is None:
+                continue
+            listed = listed_hashes(manifest)
+            names = {kind: form.result(kind) for kind in FORMATS}
+            found = tuple(
+                SetFile(kind, base, about.st_size)
+                for kind, base in names.items()  # never a name that only the manifest knows
+                if readable(base) in listed
+                and (about := about_plain(base, folder)) is not None
+                and about.st_uid == owner
+            )
+            yield Set(form, manifest, found), folder
+            return
+    yield None, -1
