@@ -75,7 +75,6 @@ class Keeper:
 
     def __init__(self, start: StartWorker, config: Config, emit: Emit, *, is_busy: bool) -> None:
         self._start = start
-        self._config = config
         self._emit = emit
         self._is_busy = is_busy
         self._current: _Held | None = None
@@ -85,6 +84,7 @@ class Keeper:
         self._failures = 0
         self._healthy_since = NEVER
         self._was_ever_ready = False
+        self.config = config  # to serve with from the next start on
         self.restarts = 0
         self.step = ""  # what a worker that is not ready does
         self.trouble = ""  # why there is none that serves
@@ -133,7 +133,10 @@ class Keeper:
                 self._emit(Event.WORKER_KILLED, reason=reason, jobs=[])
                 self._drop(held, now, reason)
         if self._current is None and now >= self._restart_at and not self._is_gasping(now):
-            self._current = self._begin(self._config, now)
+            try:
+                self._current = self._begin(self.config, now)
+            except OSError as error:  # no memory, no process, no descriptor left: it may pass
+                self._fail(now, f"no worker can be started: {error}", _RESTART)
         times = [held.ready_by for held in (self._current, self._next) if held and not held.ready]
         if self._current is None:
             times.append(max(self._restart_at, now + 0.05 if self._dying else 0.0))
@@ -164,7 +167,7 @@ class Keeper:
 
     def renew(self, config: Config, now: float) -> None:
         """Serve with other settings, or with weights that are new, once such a worker is ready."""
-        self._config = config
+        self.config = config
         if self._next is not None:
             self._let_go(self._next, now)
             self._next = None
@@ -175,7 +178,10 @@ class Keeper:
             self._current = None
             self._restart_at = now
         else:
-            self._next = self._begin(config, now)
+            try:
+                self._next = self._begin(config, now)
+            except OSError as error:
+                self._refuse_next(f"no worker can be started: {error}")
 
     def exchange(self, now: float) -> None:
         """Let the one that is ready take over; the other has nothing in its hands."""
@@ -211,12 +217,8 @@ class Keeper:
 
     # inside ------------------------------------------------------------------------------------
 
-    def _begin(self, config: Config, now: float) -> _Held | None:
-        try:
-            worker = self._start(config, self._is_busy and not self._was_ever_ready)
-        except OSError as error:  # no memory, no process, no descriptor left: it may pass
-            self._fail(now, f"no worker can be started: {error}", _RESTART)
-            return None
+    def _begin(self, config: Config, now: float) -> _Held:
+        worker = self._start(config, self._is_busy and not self._was_ever_ready)
         self._emit(Event.WORKER_STARTED, pid=worker.pid)
         return _Held(worker, config, now + config.worker.start_timeout)
 
@@ -284,21 +286,25 @@ class Keeper:
             raise NeverReadyError(why.message, why.hint, why.exit_code)
         if held is self._next:
             self._let_go(held, now)
-            self._next = None
-            self._emit(Event.RELOAD_REFUSED, reason=why.message, hint=why.hint)
-            if self._current is not None:
-                self._config = self._current.config  # which serves on
+            self._refuse_next(why.message, hint=why.hint)
             return
         self._emit(Event.WORKER_UNAVAILABLE, reason=why.message, hint=why.hint)
         self._let_go(held, now)
         self._current = None
         self._fail(now, why.message, _UNAVAILABLE)
 
+    def _refuse_next(self, reason: str, **more: str) -> None:
+        """Nothing comes of the one that was to take over."""
+        self._next = None
+        self._emit(Event.RELOAD_REFUSED, reason=reason, **more)
+        if self._current is not None:
+            self.config = self._current.config  # which serves on
+
     def _drop(self, held: _Held, now: float, reason: str) -> None:
         """A worker is dead or must be."""
         self._let_go(held, now)
         if held is self._next:
-            self._next = None
+            self._refuse_next(f"the worker that was to serve with it is gone: {reason}")
             return
         self._current = None
         self.restarts += 1

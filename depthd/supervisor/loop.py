@@ -346,7 +346,9 @@ class Service:
             self._status_file = StatusFile(config.folder("state"))
         self._emit(Event.SERVICE_RELOADED, changed=changes.names)
         fallback = self._keeper.ready is not None and self._keeper.ready.fallback
-        if changes.worker or fallback or self._weights.has_changed():
+        # Settings that were refused are tried again, so it is the worker's own that are compared.
+        is_other = Changes.between(self._keeper.config, config).worker
+        if is_other or fallback or self._weights.has_changed():
             self._keeper.renew(config, now)
 
     def _exchange_parts(self, parts: Parts) -> None:

@@ -197,6 +197,26 @@ def test_settings_that_cannot_serve_leave_the_old_worker(stage: Stage) -> None:
     assert job.id in former.given
 
 
+def test_a_worker_that_dies_before_it_takes_over_leaves_the_old_one(stage: Stage) -> None:
+    former = stage.worker
+    stage.keeper.renew(Config(root=stage.root), stage.clock.now)
+    stage.crash(out_of_memory=True)
+    (refused,) = stage.said(Event.RELOAD_REFUSED)
+    assert "lack of memory" in str(refused["reason"])
+    assert stage.keeper.worker is former
+    assert stage.keeper.config is former.config
+    assert len(stage.workers) == 2
+
+
+def test_no_process_to_be_had_leaves_the_old_worker_without_trouble(stage: Stage) -> None:
+    stage.start_error = OSError(12, "Cannot allocate memory")
+    stage.keeper.renew(Config(root=stage.root), stage.clock.now)
+    (refused,) = stage.said(Event.RELOAD_REFUSED)
+    assert "Cannot allocate memory" in str(refused["reason"])
+    assert stage.keeper.worker is stage.worker
+    assert not stage.keeper.trouble
+
+
 @pytest.mark.parametrize("failures", [1, 10, 10_000])
 def test_backoff_is_bounded(failures: int) -> None:
     assert 0 < Backoff(0.25, 30.0).after(failures) <= 30.0

@@ -204,6 +204,16 @@ def test_another_model_is_taken_up_when_it_is_ready(played: Played) -> None:
     assert played.service._dispatcher.home.totals.done == 2
 
 
+def test_settings_whose_worker_died_are_tried_again_by_the_next_reload(played: Played) -> None:
+    played.hang_up(model={"name": "builtin"})
+    played.turn_until(lambda: len(played.workers) == 2)
+    played.workers[1].die()
+    played.turn_until(lambda: "service.reload_refused" in played.events())
+    played.hang_up()
+    played.turn_until(lambda: len(played.workers) == 3)
+    assert played.workers[2].config.model.name == "builtin"
+
+
 def test_another_outbox_gets_the_photos_after_those_at_hand(played: Played, tmp_path: Path) -> None:
     played.drop("a.jpg")
     worker = played.workers[-1]
