@@ -124,7 +124,6 @@ class Keeper:
         Raises:
             NeverReadyError: no worker was ever ready, and it does not help to go on.
         """
-        self._reap(now)
         if now - self._healthy_since >= _FORGOTTEN_AFTER:
             self._failures = 0
         for held in (self._current, self._next):
@@ -137,6 +136,8 @@ class Keeper:
                 self._current = self._begin(self.config, now)
             except OSError as error:  # no memory, no process, no descriptor left: it may pass
                 self._fail(now, f"no worker can be started: {error}", _RESTART)
+        # Last: a worker that got the descriptor numbers of a dead one at once would not be watched.
+        self._reap(now)
         times = [held.ready_by for held in (self._current, self._next) if held and not held.ready]
         if self._current is None:
             times.append(max(self._restart_at, now + 0.05 if self._dying else 0.0))

@@ -105,6 +105,11 @@ class PlayedWorker:
     def become_ready(self, *, fallback: bool = False) -> None:
         self.said.append(said_ready(self.config, fallback=fallback))
 
+    def speak_up(self) -> None:
+        """Its descriptors become readable."""
+        self._ours.send(b".")
+        self._theirs.send(b".")
+
     def start(self, job: str) -> None:
         self.said.append(Started(job=job))
 

@@ -214,6 +214,17 @@ def test_settings_whose_worker_died_are_tried_again_by_the_next_reload(played: P
     assert played.workers[2].config.model.name == "builtin"
 
 
+def test_a_worker_that_follows_at_once_is_heard(played: Played) -> None:
+    played.workers[-1].die()
+    played.turn_until(lambda: len(played.workers) == 2)
+    played.hang_up(model={"name": "builtin"})  # before it is ready: it is not waited for
+    played.turn_until(lambda: len(played.workers) == 3)
+    played.service._watch_sources()
+    played.workers[2].speak_up()
+    heard = played.service._selector.select(10)
+    assert {key.fd for key, _ in heard} & played.workers[2].sources()
+
+
 def test_another_outbox_gets_the_photos_after_those_at_hand(played: Played, tmp_path: Path) -> None:
     played.drop("a.jpg")
     worker = played.workers[-1]
