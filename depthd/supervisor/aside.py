@@ -161,7 +161,7 @@ class Holds:
             return
         if hold.trying is entry:
             hold.trying = None
-        if worked or not hold.waiting:
+        if worked or not (hold.waiting or hold.trying):
             del self._holds[entry.folder]
             self._emit(Event.FOLDER_RELEASED, folder=entry.folder)
             for waiting in hold.waiting:

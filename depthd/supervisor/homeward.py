@@ -240,7 +240,7 @@ class Homeward:
             self._drop_results(entry)  # its hidden files are gone; they are made anew
             is_told = isinstance(error, NotAsSaid)
             reason = str(error) if is_told else "its results were taken away while they were made"
-            self.aside.add(entry, reason, self._clock())
+            self._set_aside(entry, reason)
         else:
             self.look_whose(entry, error)
 
@@ -251,7 +251,7 @@ class Homeward:
         self._filework.submit(
             partial(self.errands.whose_trouble, name, stage, error, self.typical_size),
             partial(self._heed, entry),
-            lambda unexpected: self.aside.add(entry, str(unexpected), self._clock()),
+            lambda unexpected: self._set_aside(entry, str(unexpected)),
         )
 
     def _heed(self, entry: Entry, trouble: Trouble) -> None:
@@ -264,8 +264,12 @@ class Homeward:
         if trouble.concerns == "folder":
             self.holds.add(entry, trouble.reason, now)
         else:
-            self.holds.over(entry, worked=False)
-            self.aside.add(entry, trouble.reason, now)
+            self._set_aside(entry, trouble.reason)
+
+    def _set_aside(self, entry: Entry, reason: str) -> None:
+        """Its trouble is its own: it says nothing of its folder."""
+        self.holds.over(entry, worked=False)
+        self.aside.add(entry, reason, self._clock())
 
     def _drop_results(self, entry: Entry) -> None:
         """It has to wait: its files would keep descriptors and room on the disk."""

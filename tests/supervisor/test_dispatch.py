@@ -17,6 +17,8 @@ from depthd.contract.errors import FaultCode
 from depthd.contract.events import Event
 from depthd.contract.states import TRANSITIONS, State
 from depthd.publish.publisher import Publisher
+from depthd.spool import Job
+from depthd.supervisor.aside import Holds
 from depthd.supervisor.table import Entry, Table
 from depthd.system import files
 
@@ -451,6 +453,36 @@ def test_a_folder_that_cannot_be_written_holds_up_its_own_photos_only(
     assert len(stage.said(Event.PHOTO_DONE)) == 3
     assert stage.said(Event.FOLDER_RELEASED)
     assert not stage.dispatcher.home.held()
+
+
+def test_a_try_that_says_nothing_of_the_folder_leaves_the_next_one_to_another(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "probe", _refuse_below("outbox/cam1"))
+        _break(patch, names="outbox/cam1/", code=errno.EACCES)
+        first, second = stage.claim("cam1/a.jpg"), stage.claim("cam1/b.jpg")
+        for job in (first, second):
+            stage.worker.render(job.id)
+        stage.play()
+    stage.play_until(lambda: first.id in stage.worker.given)
+    stage.worker.render(first.id)
+    for path in (stage.root / "outbox/.depthd").iterdir():
+        path.unlink()
+    stage.play()
+    assert stage.said(Event.PHOTO_SET_ASIDE)
+    assert second.id in stage.worker.given
+
+
+def test_a_folder_is_held_until_a_try_is_over(stage: Stage) -> None:
+    holds = Holds(stage.emit, lambda _: None)
+    one, other = (Entry(Job(n, f"cam1/{n}", n, 0.0), State.CLAIMED, 0.0) for n in "ab")
+    holds.add(one, "no room", 0.0)
+    holds.turn(10.0)  # it has its try
+    holds.over(other, worked=False)
+    assert holds.folders() == {"cam1"}
+    holds.over(one, worked=False)
+    assert holds.folders() == set()
 
 
 def test_nothing_is_due_while_nothing_can_be_written(
