@@ -18,13 +18,16 @@ _SHARE = 4
 
 
 class NoRoom(Exception):
-    """A photo's results would take more than their share of the disk."""
+    """A photo's results would take more than their share of the disk.
 
-    def __init__(self, needs: int, free: int) -> None:
+    The text leaves out how much is free: a reason is logged again whenever it reads differently.
+    """
+
+    def __init__(self, needs: int) -> None:
         limit = "a quarter of " if needs > _ORDINARY else ""
         super().__init__(
-            f"its results take {needs / 1e6:.1f} MB, more than {limit}the "
-            f"{max(0, free) / 1e6:.1f} MB that are left above disk.min_free"
+            f"its results take {needs / 1e6:.1f} MB, more than {limit}what is left above "
+            "disk.min_free"
         )
         self.needs = needs
 
@@ -52,7 +55,7 @@ class Room:
             taken = sum(self._promised.values())
             free = disk.f_bavail * disk.f_frsize - self._min_free - taken
             if needs * (_SHARE if needs > _ORDINARY else 1) > free:
-                raise NoRoom(needs, free)
+                raise NoRoom(needs)
             self._promised[job] = needs
 
     def release(self, job: str) -> None:
