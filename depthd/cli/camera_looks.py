@@ -93,7 +93,7 @@ def check_cameras(loaded: Loaded, cameras: Sequence[str], count: int) -> ExitCod
     chosen = [camera.strip("/") for camera in cameras] or list(_with_points(config))
     if not chosen:
         raise NoInputError(
-            f"no folder in {config.folder('done')} has reference points",
+            f"no folder in {config.folder('done')} has both photos and reference points",
             "set folders.NAME.references, or name a camera to see what it lacks",
         )
     estimator = _estimator(loaded)

@@ -176,4 +176,4 @@ def test_mistakes(depthd: Depthd, camera: list[str], tmp_path: Path) -> None:
         assert words in done.stderr
     bare = depthd("camera", "check", *camera[:-2])
     assert bare.returncode == 66
-    assert "no folder in" in bare.stderr
+    assert "has both photos and reference points" in bare.stderr
