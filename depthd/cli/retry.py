@@ -67,18 +67,27 @@ def command(
     if take_all:
         _refuse_others(failed)
         wanted = _all(place, Names((), (), config.intake.litter), code)
-    result = ExitCode.OK
+    return _put_back(wanted, place, inbox)
+
+
+def _put_back(wanted: Iterable[SetName | OSError], place: Place, inbox: Path) -> ExitCode:
+    result, name = ExitCode.OK, None
     for name in wanted:
-        if isinstance(name, SetName):
-            try:
-                click.echo(f"{printable(put_back(place, inbox, name).path)}: back in the inbox")
-            except OSError as error:
-                report(f"{printable(name.path)}: {error.strerror or error}")
-                result = ExitCode.FAILURE
-        else:
-            report(f"{printable(str(name.filename))}: {name.strerror}")
-            result = ExitCode.FAILURE
+        if isinstance(name, OSError):
+            result = _say(str(name.filename), name)
+            continue
+        try:
+            click.echo(f"{printable(put_back(place, inbox, name).path)}: back in the inbox")
+        except OSError as error:
+            result = _say(name.path, error)
+    if name is None:
+        click.echo("no photo in failed/ to put back")
     return result
+
+
+def _say(name: str, trouble: OSError) -> ExitCode:
+    report(f"{printable(name)}: {trouble.strerror or trouble}")
+    return ExitCode.FAILURE
 
 
 def _inside(failed: Path, photo: str) -> str:

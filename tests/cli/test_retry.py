@@ -74,6 +74,7 @@ def test_all_that_failed_for_one_reason_go_back(
     assert visible(root / "inbox") == set(CODES)
     assert len(capsys.readouterr().out.splitlines()) == 3
     assert retry(root, "--all") == ExitCode.OK
+    assert capsys.readouterr().out == "no photo in failed/ to put back\n"
 
 
 def test_waste_bins_keep_what_is_in_them(root: Path) -> None:

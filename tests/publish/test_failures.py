@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from spool.parts import Parts, look, visible
@@ -16,6 +17,7 @@ from depthd.contract.names import MAX_DEPTH, SetName
 from depthd.publish import failures
 from depthd.publish.failures import Failed, failed_photos, put_back
 from depthd.spool import Verdict
+from depthd.system import files
 
 NAME = SetName.of("cam/a.jpg")
 EMPTY = Verdict(FaultCode.EMPTY)
@@ -96,16 +98,26 @@ def test_a_reason_that_another_user_has_planted_is_not_believed(parts: Parts) ->
     assert found(parts) == set()
 
 
-def test_folders_without_end_do_no_harm(parts: Parts) -> None:
+def test_nothing_is_looked_for_deeper_than_photos_are_taken_from(parts: Parts) -> None:
+    """Folders inside each other without end would take all memory and handles."""
+    for depth in (MAX_DEPTH, MAX_DEPTH + 1):
+        fail(parts, "d/" * depth + "a.jpg")
+    assert found(parts) == {"d/" * MAX_DEPTH + "a.jpg"}
+
+
+def test_a_folder_that_becomes_a_link_while_it_is_listed_is_not_followed(
+    parts: Parts, tmp_path: Path
+) -> None:
     fail(parts)
-    handle = os.open(parts.root / "failed", os.O_RDONLY)
-    for _ in range(MAX_DEPTH + 200):  # relative, because the whole path is too long to name
-        os.mkdir("d", dir_fd=handle)
-        inner = os.open("d", os.O_RDONLY, dir_fd=handle)
-        os.close(handle)
-        handle = inner
-    os.close(handle)
-    assert found(parts) == {"cam/a.jpg"}
+    folder = parts.root / "failed/cam"
+    assert parts.places.failed is not None
+
+    def swap(name: str) -> bool:
+        if not folder.is_symlink():
+            folder.symlink_to(folder.rename(tmp_path / "elsewhere"))
+        return False
+
+    assert list(failed_photos(parts.places.failed, swap)) == []
 
 
 def test_what_cannot_be_looked_at_is_told_and_the_others_too(
@@ -241,9 +253,47 @@ def test_no_cut_loses_a_photo_and_another_try_ends_it(world: World) -> None:
     assert steps < 99
 
 
-@pytest.mark.parametrize(
+def test_a_name_that_is_taken_after_the_look_is_not_replaced(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail(world.parts)
+    newer = world.parts.root / "inbox/cam/a.jpg"
+
+    def too_early(name: str, folder: int) -> bool:
+        newer.write_bytes(b"newer")
+        return False
+
+    monkeypatch.setattr(files, "exists", too_early)
+    with pytest.raises(FileExistsError):
+        back(world.parts)
+    assert newer.read_bytes() == b"newer"
+    assert (world.failed / "cam/a.jpg").read_bytes() == b"photo"
+
+
+elsewhere = pytest.mark.parametrize(
     "world", [layout for layout in LAYOUTS if layout.elsewhere], ids=str, indirect=True
 )
+
+
+@elsewhere
+def test_a_photo_that_is_changed_while_it_is_copied_stays(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail(world.parts)
+    photo = world.failed / "cam/a.jpg"
+    copy = files.copy_durably
+
+    def copy_and_change(*names: Any) -> None:
+        copy(*names)
+        photo.write_bytes(b"changed")
+
+    monkeypatch.setattr(files, "copy_durably", copy_and_change)
+    with pytest.raises(OSError, match="changed while it was copied"):
+        back(world.parts)
+    assert photo.read_bytes() == b"changed"
+
+
+@elsewhere
 def test_a_copy_that_was_killed_leaves_nothing_for_ever(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
