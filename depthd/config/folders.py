@@ -72,7 +72,9 @@ class FolderPolicy(Section):
         "can have other sizes; [1, 1] for points given as fractions",
     )
     references_file: Path | None = Field(
-        None, description="CSV file with columns x,y,metres instead of references"
+        None,
+        description="CSV file with columns x,y,metres instead of references; columns width,height "
+        "stand for references_size",
     )
     fov: float | None = Field(
         None,
