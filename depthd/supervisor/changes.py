@@ -12,8 +12,8 @@ from pathlib import Path
 
 import depthd
 from depthd.config import Config
+from depthd.supervisor.parts import FOLDERS
 
-_FOLDERS = ("inbox", "work", "outbox", "done", "failed")
 # Keys of other sections that the worker serves with.
 _WORKERS_KEYS = (
     ("worker", "max_pixels"),
@@ -54,7 +54,7 @@ class Changes:
         }
         return cls(
             names=names,
-            folders=bool(moved.intersection(_FOLDERS)) or old.output.mode != new.output.mode,
+            folders=bool(moved.intersection(FOLDERS)) or old.output.mode != new.output.mode,
             intake="intake" in names or "inbox" in moved,
             worker="model" in names
             or "state" in moved

@@ -44,9 +44,3 @@ class Parts:
         spool = Spool(config, places, former.spool if former and same_work else None)
         publisher = Publisher(places, config.output.mode, spool.instance)
         return cls(config, spool, Errands(spool, publisher, places))
-
-    def is_for(self, config: Config) -> bool:
-        """Whether a configuration means the same folders."""
-        return config.output.mode == self.config.output.mode and all(
-            self.config.folder(name) == config.folder(name) for name in FOLDERS
-        )

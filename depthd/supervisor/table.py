@@ -6,7 +6,6 @@ files, no worker and no clock of its own: times are seconds of the loop's clock.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
@@ -95,7 +94,6 @@ class Table:
     """The entries by job id, in the order in which they came."""
 
     _entries: dict[str, Entry] = field(default_factory=dict)
-    _states: Counter[State] = field(default_factory=Counter)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -106,15 +104,10 @@ class Table:
     def get(self, job_id: str) -> Entry | None:
         return self._entries.get(job_id)
 
-    def number(self, state: State) -> int:
-        """How many are in a state."""
-        return self._states[state]
-
     def add(self, job: Job, now: float) -> Entry:
         """Take in a job that lies in work/."""
         entry = Entry(job, State.CLAIMED, now)
         self._entries[job.id] = entry
-        self._states[entry.state] += 1
         return entry
 
     def take_back(self, entry: Entry, now: float) -> None:
@@ -131,10 +124,7 @@ class Table:
         """
         if state not in TRANSITIONS[entry.state]:
             raise ValueError(f"{entry.job.id}: {entry.state} is not followed by {state}")
-        self._states[entry.state] -= 1
         entry.state, entry.since, entry.deadline = state, now, NEVER
         if state in (State.DONE, State.FAILED):
             entry.close_outlets()
             del self._entries[entry.job.id]
-        else:
-            self._states[state] += 1
