@@ -121,7 +121,6 @@ class Blocked(Message):
     kind: Literal["blocked"] = "blocked"
     job: str
     detail: str
-    needs: int = Field(ge=0)  # bytes of results, as far as they are known
 
 
 FromWorker = Annotated[

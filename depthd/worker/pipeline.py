@@ -279,11 +279,11 @@ def _account(task: Task, error: Exception) -> Message:
         case PhotoError():
             return Refused(job=task.id, code=error.code, detail=error.detail)
         case NoRoom():
-            return Blocked(job=task.id, detail=str(error), needs=error.needs)
+            return Blocked(job=task.id, detail=str(error))
         case PermissionError() if error.errno == errno.EPERM:  # the cage says so, no disk
             return Broken(job=task.id, code=FaultCode.FORBIDDEN_ACCESS, detail=_trace(error))
         case OSError():
-            return Blocked(job=task.id, detail=f"results cannot be written: {error}", needs=0)
+            return Blocked(job=task.id, detail=f"results cannot be written: {error}")
         case MemoryError():
             detail = str(error)
             return Broken(job=task.id, code=FaultCode.WORKER_OUT_OF_MEMORY, detail=detail)

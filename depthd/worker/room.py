@@ -29,7 +29,6 @@ class NoRoom(Exception):
             f"its results take {needs / 1e6:.1f} MB, more than {limit}what is left above "
             "disk.min_free"
         )
-        self.needs = needs
 
 
 class Room:

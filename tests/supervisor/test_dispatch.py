@@ -528,7 +528,7 @@ def test_an_outbox_that_cannot_be_written_at_all_pauses(
 def test_a_photo_without_room_for_its_results_waits_alone(stage: Stage) -> None:
     large, small = stage.claim("large.webp"), stage.claim("small.jpg")
     detail = "its results take 422.0 MB"
-    stage.worker.say(Blocked(job=large.id, detail=detail, needs=422_000_000))
+    stage.worker.say(Blocked(job=large.id, detail=detail))
     stage.worker.drop(large.id)
     stage.worker.render(small.id)
     stage.play()
@@ -542,7 +542,7 @@ def test_a_folder_with_many_set_aside_is_not_claimed_from(stage: Stage) -> None:
         job = stage.claim(f"bombs/{number}.webp")
         if job.id not in stage.worker.given:
             break
-        stage.worker.say(Blocked(job=job.id, detail="no room", needs=1))
+        stage.worker.say(Blocked(job=job.id, detail="no room"))
         stage.worker.drop(job.id)
         stage.play()
     assert (os.getuid(), "bombs") in stage.dispatcher.home.held()

@@ -58,7 +58,7 @@ LIES: dict[str, Lie] = {
     "a refusal of a job that is not": lambda _: Refused(
         job="", code=FaultCode.TRUNCATED, detail=""
     ),
-    "no room for a job that is not": lambda _: Blocked(job="x", detail="", needs=10**40),
+    "no room for a job that is not": lambda _: Blocked(job="x", detail=""),
     "no results": with_files(),
     "too few results": with_files(Format.NPY),
     "a format that was not asked for": with_files(Format.NPY, Format.HEATMAP, Format.GLB),
