@@ -36,17 +36,27 @@ class Place:
         self.private = PrivateFolder(root)
 
     @contextmanager
-    def make_folder(self, name: SetName) -> Iterator[int]:
-        """Handle of a set's folder, made where it is missing with the rights of the root."""
+    def make_folder(self, name: SetName, *, ours_only: bool = False) -> Iterator[int]:
+        """Handle of a set's folder, made where it is missing with the rights of the root.
+
+        Args:
+            name: of the set.
+            ours_only: folders that somebody else has made will not do.
+
+        Raises:
+            OSError: ENOTDIR where it is somebody else's; else as of `files.open_beneath`.
+        """
         mode = files.folder_mode(self.root)
-        with files.beneath(self.root, name.folders, create_mode=mode) as folder:
+        owners = self._owners(name) if ours_only else None
+        with files.beneath(self.root, name.folders, create_mode=mode, owners=owners) as folder:
             yield folder
 
     @contextmanager
-    def folder(self, name: SetName) -> Iterator[int | None]:
+    def folder(self, name: SetName, *, ours_only: bool = False) -> Iterator[int | None]:
         """Handle of a set's folder, or None where there is no such folder."""
+        owners = self._owners(name) if ours_only else None
         try:
-            handle = files.open_beneath(self.root, name.folders)
+            handle = files.open_beneath(self.root, name.folders, owners=owners)
         except OSError as error:
             if error.errno not in _NO_FOLDER:
                 raise
@@ -56,6 +66,10 @@ class Place:
             yield handle
         finally:
             os.close(handle)
+
+    def _owners(self, name: SetName) -> set[int]:
+        """User ids of whoever may have made a folder of ours here."""
+        return {0, os.stat(self.root).st_uid, self.owner()} if name.folders else set()
 
     def holds(self, name: SetName, *suffixes: str) -> bool:
         """Whether one of the set's names is taken here."""

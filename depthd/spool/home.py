@@ -83,7 +83,7 @@ class Home:
         for name in set_names(job.name, job.stamp):
             for form in forms(name):
                 for home in dict.fromkeys((form, SetName((), form.base))):
-                    with self._failed.folder(home) as folder:
+                    with self._failed.folder(home, ours_only=True) as folder:
                         if folder is None:
                             continue
                         note = read_ours(home.error_note, folder, self._failed.owner())
@@ -153,11 +153,12 @@ class Home:
     def _folder(self, place: Place, name: SetName) -> Iterator[tuple[int, SetName]]:
         """Handle of a photo's folder in done/ or failed/, and its name there.
 
-        Where something else has the folder's name, photos come to lie in the top folder.
+        Where something else has the folder's name, photos come to lie in the top folder. So they
+        do where somebody else owns it, who could remove what is in it, or close it.
         """
         with ExitStack() as stack:
             try:
-                handle = stack.enter_context(place.make_folder(name))
+                handle = stack.enter_context(place.make_folder(name, ours_only=True))
             except OSError as error:
                 if not name.folders or error.errno not in NO_PLACE:
                     raise

@@ -12,7 +12,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -54,36 +54,64 @@ def directory(path: Path) -> Iterator[int]:
 
 
 @contextmanager
-def beneath(root: Path, parts: Iterable[str], *, create_mode: int | None = None) -> Iterator[int]:
+def beneath(
+    root: Path,
+    parts: Iterable[str],
+    *,
+    create_mode: int | None = None,
+    owners: Collection[int] | None = None,
+) -> Iterator[int]:
     """Handle of a folder inside `root`, see `open_beneath`."""
-    handle = open_beneath(root, parts, create_mode=create_mode)
+    handle = open_beneath(root, parts, create_mode=create_mode, owners=owners)
     try:
         yield handle
     finally:
         os.close(handle)
 
 
-def open_beneath(root: Path, parts: Iterable[str], *, create_mode: int | None = None) -> int:
+def open_beneath(
+    root: Path,
+    parts: Iterable[str],
+    *,
+    create_mode: int | None = None,
+    owners: Collection[int] | None = None,
+) -> int:
     """Handle of a folder inside `root`, reached without following a symlink; to be closed.
 
     Args:
         root: a configured folder; it must exist.
         parts: names of nested folders; `..` and empty names are refused.
         create_mode: create missing folders with these rights and their parent's group.
+        owners: user ids whose folders will do; None where anybody's will.
 
     Raises:
-        OSError: ELOOP or ENOTDIR where a part is a symlink or no folder.
+        OSError: ELOOP or ENOTDIR where a part is a symlink, no folder, or of another owner.
     """
     handle = os.open(root, _DIRECTORY)
     try:
         for part in parts:
+            if owners is not None:
+                _check_owner(handle, part, owners)
             inner = _enter(handle, part, create_mode)
             os.close(handle)
             handle = inner
+            if owners is not None and os.fstat(handle).st_uid not in owners:  # exchanged meanwhile
+                raise _of_another(part)  # noqa: TRY301
     except BaseException:
         os.close(handle)
         raise
     return handle
+
+
+def _check_owner(parent: int, name: str, owners: Collection[int]) -> None:
+    """Before it is opened, because it may be closed to us."""
+    about = _look(name, parent)
+    if about is not None and about.st_uid not in owners:
+        raise _of_another(name)
+
+
+def _of_another(name: str) -> OSError:
+    return OSError(errno.ENOTDIR, "the folder is somebody else's", name)
 
 
 def _enter(parent: int, name: str, create_mode: int | None) -> int:

@@ -6,6 +6,7 @@ import json
 import os
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -255,24 +256,58 @@ def test_names_that_change_hands_all_the_time(service: Service) -> None:
     assert not [job for job in os.listdir(service.root / "work") if not job.startswith(".")]
 
 
-@pytest.mark.parametrize("place", ["outbox", "done", "failed"])
 @pytest.mark.parametrize("mode", [0o700, 0o000])
 def test_a_folder_that_is_closed_to_the_service_holds_up_only_its_own_photos(
-    service: Service, place: str, mode: int
+    service: Service, mode: int
 ) -> None:
-    closed = service.root / place / "cam"
+    closed = service.root / "outbox/cam"
     service.attack(lambda: (closed.mkdir(), closed.chmod(mode)))
     service.start()
     service.drop("cam/a.jpg", PHOTO)
     service.drop("cam/bad.jpg", b"no picture")
     service.serves(PHOTO)
-    if place == "failed":  # what succeeds has no business there
-        service.wait_for("photo.done", name="cam/a.jpg")
     service.wait_for("folder.held")
     service.attack(lambda: closed.chmod(0o2777))
     service.wait_for("photo.done", name="cam/a.jpg")
     service.wait_for("photo.failed", name="cam/bad.jpg")
     service.stop()
+
+
+@pytest.mark.parametrize("mode", [0o2777, 0o700, 0o000])
+def test_whoever_makes_a_folder_in_done_or_failed_first_gets_nothing_into_his_hands(
+    installed_service: Service, mode: int
+) -> None:
+    service, root = installed_service, installed_service.root
+
+    def plant() -> None:
+        for place in ("done", "failed"):
+            (root / place / "cam").mkdir()
+            (root / place / "cam").chmod(mode)
+            (root / place / "deep").mkdir()
+            (root / place / "deep").chmod(0o2777)
+
+    service.attack(plant)
+    service.start()
+    service.drop("cam/a.jpg", PHOTO)
+    service.drop("cam/bad.jpg", b"no picture")
+    service.drop("deep/b.jpg", ANOTHER)
+    service.drop("cam/mine.jpg", PHOTO, MEMBER)
+    service.wait_for("photo.done", 3)
+    service.wait_for("photo.failed", name="cam/bad.jpg")
+    service.stop()
+
+    def remove() -> None:
+        for place in ("done", "failed"):
+            for name in ("cam", "deep", "."):
+                if name != ".":
+                    (root / place / name).chmod(0o2777)
+                for path in (root / place / name).iterdir():
+                    with suppress(OSError):
+                        path.unlink()
+
+    service.attack(remove)
+    assert sorted(service.originals()) == sorted([PHOTO, ANOTHER, b"no picture"])
+    assert (root / "failed/bad.jpg.error.json").exists()
 
 
 def test_who_may_read_and_write_what(installed_service: Service) -> None:
