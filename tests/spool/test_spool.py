@@ -50,7 +50,7 @@ def test_a_claim_moves_the_photo_and_records_the_attempt(parts: Parts, tmp_path:
     assert not (tmp_path / "inbox/cam/a.jpg").exists()
     assert parts.original(job) == b"photo"
     recorded = read_job(tmp_path / "work" / job.id)
-    assert recorded == replace(job, owner=-1)  # known only once the photo is there
+    assert recorded == job
     assert (job.attempts, job.crashes, job.isolated, job.owner) == (1, 0, False, os.geteuid())
     assert (tmp_path / "work").stat().st_mode & 0o777 == 0o700
 
@@ -222,7 +222,7 @@ def test_what_cannot_be_put_back_goes_to_failed(
         patch.setattr(files, "rename_noreplace", refuse)
         job = parts.spool.claim(candidate)
     assert job.verdict is not None
-    assert read_job(tmp_path / "work" / job.id) == replace(job, owner=-1)
+    assert read_job(tmp_path / "work" / job.id) == job
     assert parts.spool.fail(job, job.verdict) == "cam/a.jpg"
     home = tmp_path / "failed/cam/a.jpg"
     assert (home.is_symlink(), home.is_dir()) == (kind == "symlink", kind == "folder")
@@ -377,7 +377,7 @@ def test_a_sweep_finds_jobs_and_clears_empty_claims(parts: Parts, tmp_path: Path
     job = parts.claim()
     (tmp_path / "work/empty").mkdir()
     (tmp_path / "work/.depthd-probe-0123").touch()
-    assert list(parts.spool.sweep()) == [replace(job, owner=-1)]
+    assert list(parts.spool.sweep()) == [job]
     assert sorted(os.listdir(tmp_path / "work")) == [".lock", job.id]
 
 
@@ -388,7 +388,7 @@ def test_a_job_gets_the_folder_of_one_that_is_over(tmp_path: Path) -> None:
         parts.spool.finish(first, SetName.of(first.name))
         second = parts.claim("b.jpg", b"second")
         assert (tmp_path / "work" / second.id).stat().st_ino == inode
-        assert read_job(tmp_path / "work" / second.id) == replace(second, owner=-1)
+        assert read_job(tmp_path / "work" / second.id) == second
         assert parts.original(second) == b"second"
         third = parts.claim("c.jpg")
         assert parts.jobs() == [second.id, third.id]
@@ -425,7 +425,7 @@ def test_a_photo_in_a_folder_whose_last_name_was_lost_is_found(
 ) -> None:
     job = parts.claim()
     (tmp_path / "work" / job.id).rename(tmp_path / "work" / f"{before}old-{parts.spool.instance}")
-    assert list(parts.spool.sweep()) == [replace(job, owner=-1)]
+    assert list(parts.spool.sweep()) == [job]
     assert parts.original(job) == b"photo"
     assert parts.jobs() == [job.id]
 
