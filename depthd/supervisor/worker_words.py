@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 
 _LONGEST = 500  # bytes of a line that are kept
-_PIECE = 1 << 16  # bytes: as many as a pipe holds
-_PIECES = 4  # at most in one turn
+_PIECE = 1 << 12  # bytes
+_PIECES = 64  # at most in one turn
+_LINES = 100  # after which a turn takes no further piece
 
 
 class WorkerWords:
@@ -59,6 +60,8 @@ class WorkerWords:
                 self._add(part)
                 self._finish(lines)
             self._add(rest)
+            if len(lines) >= _LINES:
+                break
         return lines
 
     def close(self) -> None:

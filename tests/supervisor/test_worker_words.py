@@ -77,3 +77,13 @@ def test_one_turn_takes_no_more_than_its_share(words: WorkerWords) -> None:
     assert len(words.read()) <= 4 * 65536 / len(line)
     assert not words.ended
     assert len(everything(words)) >= 65536 - 4 * 65536 / len(line)
+
+
+def test_a_flood_of_short_lines_comes_in_many_turns(words: WorkerWords) -> None:
+    os.write(words.writer, b"x\n" * 30_000)
+    words.hand_over()
+    turns = []
+    while not words.ended:
+        turns.append(len(words.read()))
+    assert sum(turns) == 30_000
+    assert max(turns) < 5000
