@@ -34,7 +34,7 @@ from depthd.system.private import NAME
 def command(
     configured: Configured, photos: tuple[str, ...], *, take_all: bool, code: str | None
 ) -> int:
-    """Move failed photos back to the inbox, where the daemon takes them again.
+    """Move failed photos back to the inbox, to be tried again.
 
     NAME is that of the photo inside failed/, or a path that leads there. Nothing in the inbox is
     replaced. Exit code 1 if a photo could not be moved. Root is given the rights of the user who
