@@ -47,9 +47,12 @@ def _read_header(data: bytes) -> Header:
     return Header("jpeg2000", width, height)
 
 
-def _decode(data: bytes, _header: Header, _reduce_to: int | None) -> Decoded:
+def _decode(data: bytes, header: Header, _reduce_to: int | None) -> Decoded:
     with library(FaultCode.DAMAGED):
         image = Jpeg2KImagePlugin.Jpeg2KImageFile(io.BytesIO(data))
+    if image.size != (header.width, header.height):  # Pillow makes room for what the box says
+        width, height = image.size
+        raise PhotoError(FaultCode.DAMAGED, f"its box says {width} x {height} pixels")
     return from_pillow(image)
 
 

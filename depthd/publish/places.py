@@ -94,7 +94,7 @@ class Place:
             OSError: the folder as a whole cannot be used now.
         """
         with self.private.open() as handle:
-            files.probe(handle, size)
+            files.probe(handle, size, f"{files.PROBE}own")
 
 
 class Places:

@@ -254,7 +254,7 @@ class Spool:
     def probe(self) -> None:
         """Raises OSError while work/ cannot be written."""
         with files.directory(self._work) as handle:
-            files.probe(handle, 1)
+            files.probe(handle, 1, f"{files.PROBE}own")
         self.clear_abandoned()
 
     # start-up --------------------------------------------------------------------------------

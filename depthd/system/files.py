@@ -380,12 +380,14 @@ def leave_cache(handle: int) -> None:
         os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def probe(folder: int, size: int) -> None:
+def probe(folder: int, size: int, name: str = "") -> None:
     """Write, sync and remove a file in an open folder.
 
     Args:
         folder: its handle.
         size: bytes that there must be room for; the first mebibyte of them is really written.
+        name: in a folder of our own always the same, so that nothing is left when removing it
+            failed once; else one that nobody can guess.
 
     Raises:
         OSError: the folder, or its disk, cannot take it now.
@@ -393,7 +395,7 @@ def probe(folder: int, size: int) -> None:
     disk = os.fstatvfs(folder)
     if disk.f_bavail * disk.f_frsize < size:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    name = f"{PROBE}{secrets.token_hex(8)}"
+    name = name or f"{PROBE}{secrets.token_hex(8)}"
     data = bytes(max(1, min(size, 1 << 20)))
     write_durably(name, [data], folder, mode=0o600, group=os.fstat(folder).st_gid)
     unlink_if_exists(name, folder)

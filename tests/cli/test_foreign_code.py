@@ -27,6 +27,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "bench": ("bench", "--help"),  # the whole of it in tests/bench
     "model": ("model", "prepare"),
     "config": ("config", "show"),
+    "retry": ("retry", "--help"),  # moves files, starts nothing
+    "camera": ("camera", "--help"),  # numpy and pictures: the whole of it in test_camera
 }
 
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -413,3 +414,10 @@ def test_changed_bytes_never_surprise(kind: str, options: dict) -> None:
             length = chance.choice((0, 1, 9))
             data[place : place + length] = chance.randbytes(chance.choice((1, length)))
         assert verdict(bytes(data)) in {"ok", *FaultCode}
+
+
+def test_a_jpeg2000_whose_box_promises_more_than_its_picture_takes_no_memory() -> None:
+    data = (Path(__file__).parent / "corpus/two-sizes.jp2").read_bytes()
+    with pytest.raises(PhotoError) as caught:
+        DECODERS.decode(data, max_pixels=MAX_PIXELS)
+    assert caught.value.code == FaultCode.DAMAGED

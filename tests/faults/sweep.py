@@ -66,6 +66,10 @@ LAYOUTS = (
 )
 
 
+# With threads strace follows every process, the worker too: what fails there is somebody else's.
+DETERMINISTIC = tuple(layout for layout in LAYOUTS if not layout.file_threads)
+
+
 @dataclass(frozen=True)
 class Point:
     """One step of one process: the `number`-th call of a kind that one of its threads makes."""

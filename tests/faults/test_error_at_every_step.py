@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from faults import scene, sweep
 from faults.forkserver import Forks
-from faults.sweep import LAYOUTS, PLAIN, Layout, Point, Trials, Victim
+from faults.sweep import DETERMINISTIC, PLAIN, Layout, Point, Trials, Victim
 
 ERRORS = ("ENOSPC", "EIO", "EACCES", "EROFS", "EDQUOT", "EXDEV", "EMFILE")
 _SETTINGS = ("log.level=info", "intake.rescan_interval=1s")
@@ -68,7 +68,7 @@ def _log(root: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("victim", ["supervisor", "worker"])
-@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
+@pytest.mark.parametrize("layout", DETERMINISTIC, ids=lambda layout: layout.name)
 def test_it_resumes_by_itself_and_loses_nothing(
     layout: Layout, victim: Victim, trials: Trials
 ) -> None:

@@ -388,14 +388,14 @@ def _break(monkeypatch: pytest.MonkeyPatch, *, names: str, code: int) -> None:
     monkeypatch.setattr(files, "link_noreplace", failing)
 
 
-def _refuse_below(folder: str) -> Callable[[int, int], None]:
+def _refuse_below(folder: str) -> Callable[..., None]:
     """A probe that fails in one folder."""
     probe = files.probe
 
-    def failing(handle: int, size: int) -> None:
+    def failing(handle: int, size: int, name: str = "") -> None:
         if os.readlink(f"/proc/self/fd/{handle}").endswith(folder):
             raise OSError(errno.EACCES, "Permission denied")
-        probe(handle, size)
+        probe(handle, size, name)
 
     return failing
 
@@ -505,7 +505,7 @@ def test_nothing_is_due_while_nothing_can_be_written(
 def test_an_outbox_that_cannot_be_written_at_all_pauses(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def failing(_folder: int, _size: int) -> None:
+    def failing(_folder: int, _size: int, _name: str = "") -> None:
         raise OSError(errno.EROFS, "Read-only file system")
 
     job = stage.claim("a.jpg")
