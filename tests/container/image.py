@@ -69,8 +69,9 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> str:
     ):
         slim_debian(tmp_path_factory.mktemp("base"))
     # In a chroot, because the build needs no container, and a container may be refused here.
-    podman("build", "--format", "docker", "--isolation", "chroot", "--network", "host",
-           "--pull=never", "--tag", IMAGE, PROJECT)  # fmt: skip
+    podman("build", "--format", "docker", "--ignorefile", PROJECT / ".ci/containerignore",
+           "--isolation", "chroot", "--network", "host", "--pull=never", "--tag", IMAGE, PROJECT,
+    )  # fmt: skip
     return IMAGE
 
 
