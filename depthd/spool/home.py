@@ -102,6 +102,9 @@ class Home:
                 if self._places.is_taken_by_failure(name):
                     raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name.base)
                 self._write_reason(job, name, reason, folder)
+            else:  # cut short, perhaps between the two names of the reason
+                with self._failed.private.open() as private:
+                    files.unlink_if_exists(job.id + ERROR_SUFFIX, private)
             try:
                 self._take(job, self._failed, [name], source, folder)
             except FileExistsError:
