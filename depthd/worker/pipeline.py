@@ -256,21 +256,10 @@ def rehearse(estimator: DepthEstimator) -> None:
 
 def _write(result: RenderedFile, descriptor: int) -> FileFacts:
     """Write a result; the disk works while it is hashed."""
-    parts = [memoryview(part).cast("B") for part in result.parts]
-    for part in parts:
+    for part in result.parts:
         files.write_all(descriptor, part)
     files.begin_to_sync(descriptor)
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part)
-    return FileFacts(
-        format=result.format,
-        sha256=digest.hexdigest(),
-        bytes=sum(map(len, parts)),
-        scale=result.scale,
-        offset=result.offset,
-        shown=result.shown,
-    )
+    return result.facts()
 
 
 def _account(task: Task, error: Exception) -> Message:
