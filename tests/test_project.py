@@ -83,6 +83,8 @@ def test_the_wheel_holds_what_the_package_needs(wheel: Path) -> None:
         "depthd/model/data/builtin.safetensors",
         "depthd/model/data/builtin.card.md",
         "depthd/samples/CREDITS.md",
+        "depthd/docs/operating.md",
+        "depthd/docs/temple.jpg",
     } <= names
     assert not [name for name in names if name.startswith(("tests/", "build/"))]
 

@@ -1,4 +1,4 @@
-"""Every log event, declared once: name, level, meaning. The README's table is made from here.
+"""Every log event, declared once: name, level, meaning. The docs' table is made from here.
 
 Events about a photo carry `job` and `name`; times are milliseconds in fields that end in `_ms`.
 """

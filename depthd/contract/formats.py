@@ -1,6 +1,6 @@
 """What can be written for a photo, each format declared once: its file's suffix and its meaning.
 
-Renderers, publisher, configuration, manifest and README are made from this table; nothing else
+Renderers, publisher, configuration, manifest and docs are made from this table; nothing else
 knows a suffix.
 """
 

@@ -1,6 +1,6 @@
 """Which kinds of photo are read, each declared once: name, suffixes, what brings its decoder.
 
-Configuration, decoders and README are made from this table. Knows words only.
+Configuration, decoders and documentation are made from this table. Knows words only.
 """
 
 from __future__ import annotations

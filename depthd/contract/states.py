@@ -1,6 +1,6 @@
 """The states of a photo and the only transitions between them.
 
-This table is the whole truth: the spool enforces it, the tests walk it, the README shows it.
+This table is the whole truth: the spool enforces it, the tests walk it, the documentation shows it.
 """
 
 from __future__ import annotations

@@ -1,22 +1,38 @@
-"""The README's tables, made from the declarations.
+"""The tables of the README and of the pages in depthd/docs/, made from the declarations.
 
-`python .ci/readme_tables.py README.md` renews them.
+`python .ci/doc_tables.py` renews all of them.
 
-A table `NAME` stands between `<!-- NAME -->` and `<!-- /NAME -->`. Knows the declarations only.
+A table `NAME` stands between `<!-- NAME -->` and `<!-- /NAME -->`, in one of the pages. Knows the
+declarations only.
 """
 
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import click
+
+from depthd.cli import depthd
 from depthd.contract.errors import EXIT_MEANINGS, FAULTS
 from depthd.contract.events import MEANINGS
 from depthd.contract.formats import FORMATS
 from depthd.contract.photos import PHOTO_FORMATS
 from depthd.contract.states import TRANSITIONS
+
+PROJECT = Path(__file__).resolve().parents[1]
+PAGES = (PROJECT / "README.md", *sorted((PROJECT / "depthd/docs").glob("*.md")))
+
+
+def commands() -> str:
+    """Every command in a line."""
+    context = click.Context(depthd)
+    found = ((name, depthd.get_command(context, name)) for name in depthd.list_commands(context))
+    rows = (
+        (f"`depthd {name}`", command.get_short_help_str(120)) for name, command in found if command
+    )
+    return _table(("command", "does"), rows)
 
 
 def events() -> str:
@@ -61,6 +77,7 @@ def states() -> str:
 
 
 TABLES: dict[str, Callable[[], str]] = {
+    "commands": commands,
     "events": events,
     "exit-codes": exit_codes,
     "faults": faults,
@@ -84,5 +101,5 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 if __name__ == "__main__":
-    readme = Path(sys.argv[1])
-    readme.write_text(renew(readme.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in PAGES:
+        page.write_text(renew(page.read_text(encoding="utf-8")), encoding="utf-8")
