@@ -21,7 +21,8 @@ from depthd.cli.report import report
 from depthd.contract.errors import DepthdError, ExitCode
 
 COMMANDS = (
-    *("run", "demo", "process", "check", "camera", "status", "retry", "bench", "model", "config"),
+    *("run", "demo", "process", "check", "camera", "status", "retry", "requeue", "hold", "release"),
+    *("bench", "model", "config"),
 )
 DEBUG_VARIABLE = "DEPTHD_DEBUG"
 # What the system refuses to whoever started the command. Each place that can says more.

@@ -11,12 +11,11 @@ import click
 from depthd.cli.check_folders import nearest
 from depthd.cli.identity import daemons_user, user_name
 from depthd.cli.options import Configured, configured
-from depthd.cli.report import report
-from depthd.contract.errors import ExitCode, FaultCode, NoInputError
-from depthd.contract.formats import ERROR_SUFFIX
-from depthd.contract.names import SetName, printable
+from depthd.cli.returning import folders, names_inside, put_all_back
+from depthd.contract.errors import FaultCode, NoInputError
+from depthd.contract.names import SetName
 from depthd.intake.patterns import Names
-from depthd.publish.failures import failed_photos, put_back
+from depthd.publish.failures import failed_photos
 from depthd.publish.places import Place
 from depthd.system.private import NAME
 
@@ -51,13 +50,8 @@ def command(
     if code and not take_all:
         raise click.UsageError("--code goes with --all.")
     config = configured.config()
-    failed, inbox = config.folder("failed"), config.folder("inbox")
-    for folder in (failed, inbox):
-        if not folder.is_dir():
-            raise NoInputError(
-                f"there is no folder {folder}", "give -c or --root as the daemon has"
-            )
-    names = dict.fromkeys(_inside(failed, photo) for photo in photos)
+    failed, inbox = folders(config, "failed", "inbox")
+    names = names_inside(failed, photos)
     if (user := daemons_user(nearest(config.folder("state")))) is not None:
         chosen = ("--all", *(("--code", code) if code else ())) if take_all else ("--", *names)
         return user.run("retry", *configured.arguments(), *chosen)
@@ -67,34 +61,7 @@ def command(
     if take_all:
         _refuse_others(failed)
         wanted = _all(place, Names((), (), config.intake.litter), code)
-    return _put_back(wanted, place, inbox)
-
-
-def _put_back(wanted: Iterable[SetName | OSError], place: Place, inbox: Path) -> ExitCode:
-    result, name = ExitCode.OK, None
-    for name in wanted:
-        if isinstance(name, OSError):
-            result = _say(str(name.filename), name)
-            continue
-        try:
-            click.echo(f"{printable(put_back(place, inbox, name).path)}: back in the inbox")
-        except OSError as error:
-            result = _say(name.path, error)
-    if name is None:
-        click.echo("no photo in failed/ to put back")
-    return result
-
-
-def _say(name: str, trouble: OSError) -> ExitCode:
-    report(f"{printable(name)}: {trouble.strerror or trouble}")
-    return ExitCode.FAILURE
-
-
-def _inside(failed: Path, photo: str) -> str:
-    """The photo's name inside failed/; a reason beside it stands for the photo."""
-    path = os.path.abspath(photo)
-    inside = os.path.relpath(path, failed) if path.startswith(f"{failed}/") else photo
-    return inside.removesuffix(ERROR_SUFFIX)
+    return put_all_back(wanted, place, inbox)
 
 
 def _refuse_others(failed: Path) -> None:

@@ -55,6 +55,9 @@ def _rows(status: Status, now: datetime) -> Iterator[tuple[str, str]]:
     yield "since", f"{status.started:%Y-%m-%dT%H:%M:%SZ} ({_span(now - status.started)})"
     aside = f", {queue.aside} of them set aside" if queue.aside else ""
     yield "queue", f"{queue.waiting} waiting in the inbox, {queue.in_work} in work{aside}"
+    for folder, since in status.held_by_operator.items():
+        what = "everything" if folder == "." else folder
+        yield "held", f"{what}, since {since:%Y-%m-%dT%H:%M:%SZ}, until 'depthd release {folder}'"
     if queue.oldest is not None:
         yield "oldest in work", _span(now - queue.oldest)
     yield "finished", f"{status.done} done, {status.failed} failed since the start"

@@ -38,6 +38,9 @@ class Event(StrEnum):
     WATCH_OVERFLOW = "watch.overflow"
     INBOX_LOST = "inbox.lost"
     INBOX_FOUND = "inbox.found"
+    INBOX_HELD = "inbox.held"
+    INBOX_RELEASED = "inbox.released"
+    HOLDS_UNCLEAR = "inbox.holds_unclear"
     ENTRY_IGNORED = "inbox.entry_ignored"
     # photos
     PHOTO_CLAIMED = "photo.claimed"
@@ -103,6 +106,13 @@ MEANINGS: dict[Event, Meaning] = {
     Event.WATCH_OVERFLOW: Meaning("warning", "Events were lost in a flood; a full scan makes up."),
     Event.INBOX_LOST: Meaning("error", "The inbox cannot be read; it is looked for again."),
     Event.INBOX_FOUND: Meaning("info", "The inbox is back."),
+    Event.INBOX_HELD: Meaning(
+        "warning", "An operator holds a folder: nothing more is taken from it; `.` is the inbox."
+    ),
+    Event.INBOX_RELEASED: Meaning("info", "An operator has released that folder."),
+    Event.HOLDS_UNCLEAR: Meaning(
+        "error", "state/holds.json cannot be read; what was held stays held, and nothing else is."
+    ),
     Event.ENTRY_IGNORED: Meaning("warning", "Something in the inbox is left alone; said once."),
     Event.PHOTO_CLAIMED: Meaning("info", "A photo was taken from the inbox."),
     Event.PHOTO_PUBLISHED: Meaning("info", "All results are in the outbox; stage times follow."),

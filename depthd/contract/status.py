@@ -94,6 +94,7 @@ class Status(_Part):
     last_failures: tuple[Failure, ...] = ()
     aside: tuple[Aside, ...] = ()  # the first of them
     held_folders: dict[str, str] = {}  # of the inbox, with the reason
+    held_by_operator: dict[str, datetime] = {}  # folders of the inbox, `.` for all, since when
 
     def trouble(self, now: datetime) -> str:
         """Why this is not the present: the daemon ended or hangs; empty when it is."""

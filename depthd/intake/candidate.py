@@ -5,8 +5,21 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-# From what nothing is to be handed out: a folder, an owner (user id), or one owner's in a folder.
-Hold = str | int | tuple[int, str]
+
+@dataclass(frozen=True, slots=True)
+class Beneath:
+    """A folder of the inbox with all below it; the empty one is the whole inbox."""
+
+    folder: str
+
+    def holds(self, folder: str) -> bool:
+        """Whether a folder is meant."""
+        return not self.folder or folder == self.folder or folder.startswith(f"{self.folder}/")
+
+
+# From what nothing is to be handed out: a folder alone or with all below it, an owner (user id),
+# or one owner's in a folder.
+Hold = str | Beneath | int | tuple[int, str]
 
 
 @dataclass(frozen=True, slots=True)

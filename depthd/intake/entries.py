@@ -23,7 +23,7 @@ from depthd.intake.rights import Folder, Refusal, kind_refusal
 from depthd.intake.scan import Found, Looker, is_long
 from depthd.intake.settle import Settling
 
-_HELD = "it waits for its folder, whose results cannot be written"
+_HELD = "its folder is held: by depthd hold, or because its results cannot be written"
 _LOOKS = 256  # second looks fetched at a time, and photos passed over in one `take`
 
 

@@ -93,8 +93,8 @@ class Intake:
         Args:
             count: most of them.
             held: of which nothing is wanted now: folders, without those below them (paths inside
-                the inbox, empty for itself), owners, or pairs (owner, folder). What waits there
-                costs the others nothing.
+                the inbox, empty for itself) or with them (`Beneath`), owners, or pairs (owner,
+                folder). What waits there costs the others nothing.
         """
         return self._entries.take(count, held)
 

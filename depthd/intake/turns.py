@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Collection
 from itertools import islice
 
-from depthd.intake.candidate import Candidate, Hold, top_of
+from depthd.intake.candidate import Beneath, Candidate, Hold, top_of
 
 _Place = tuple[int, str]  # owner and folder
 _Rounds = OrderedDict[int, OrderedDict[str, OrderedDict[str, None]]]  # owner, top, folder
@@ -25,7 +25,7 @@ class Turns:
         self._queues: dict[_Place, OrderedDict[str, None]] = {}
         self._owners: dict[str, set[int]] = {}  # by folder, held or not
         self._rounds: _Rounds = OrderedDict()  # the places whose turn can come
-        self._held: frozenset[Hold] = frozenset()
+        self._held = _Held()
         self._waiting = 0  # photos in the rounds
 
     def __len__(self) -> int:
@@ -91,13 +91,13 @@ class Turns:
         return self.remove(name)
 
     def hold(self, held: Collection[Hold]) -> None:
-        """Leave out these from now on, and no others; folders below a held one are not meant."""
-        if held == self._held:
+        """Leave out these from now on, and no others."""
+        if held == self._held.all:
             return
-        before, self._held = self._held, frozenset(held)
-        changed = {place for hold in before ^ self._held for place in self._places(hold)}
+        before, self._held = self._held, _Held(held)
+        changed = {place for hold in before.all ^ self._held.all for place in self._places(hold)}
         for place in changed:
-            was_held, is_held = _is_held(place, before), self._is_held(place)
+            was_held, is_held = place in before, place in self._held
             if is_held and not was_held:
                 self._leave(place)
                 self._waiting -= len(self._queues[place])
@@ -111,13 +111,15 @@ class Turns:
         return list(islice((name for queue in queues for name in queue), count))
 
     def _is_held(self, place: _Place) -> bool:
-        return _is_held(place, self._held)
+        return place in self._held
 
     def _places(self, hold: Hold) -> list[_Place]:
         """Where photos wait that a hold means."""
         match hold:
             case str():
                 return [(owner, hold) for owner in self._owners.get(hold, ())]
+            case Beneath():
+                return [place for place in self._queues if hold.holds(place[1])]
             case int():
                 return [place for place in self._queues if place[0] == hold]
             case _:
@@ -146,6 +148,18 @@ class Turns:
             del self._owners[place[1]]
 
 
-def _is_held(place: _Place, held: Collection[Hold]) -> bool:
-    owner, folder = place
-    return folder in held or owner in held or place in held
+class _Held:
+    """A set of holds, and which places they mean."""
+
+    def __init__(self, held: Collection[Hold] = ()) -> None:
+        self.all = frozenset(held)
+        self._beneath = [hold for hold in self.all if isinstance(hold, Beneath)]
+
+    def __contains__(self, place: _Place) -> bool:
+        owner, folder = place
+        return (
+            folder in self.all
+            or owner in self.all
+            or place in self.all
+            or any(hold.holds(folder) for hold in self._beneath)
+        )

@@ -29,6 +29,7 @@ from depthd.supervisor.dispatch import Dispatcher
 from depthd.supervisor.events_out import EventBus
 from depthd.supervisor.filework import FileWork
 from depthd.supervisor.gate import Gate
+from depthd.supervisor.held import Held
 from depthd.supervisor.keeper import Keeper, StartWorker
 from depthd.supervisor.logs import Logs, configure
 from depthd.supervisor.parts import Parts
@@ -124,6 +125,7 @@ class Service:
         self._started = status.moment(time.time())
         self._status_file = StatusFile(config.folder("state"))
         self._gate = Gate(self._emit)
+        self._held = Held(config.folder("state"), self._emit)
         threads = FILE_THREADS if file_threads is None else file_threads
         self._filework = FileWork(threads, signals.wake)
         self._keeper = Keeper(start, config, self._emit, is_busy=once)
@@ -344,6 +346,7 @@ class Service:
             self._intake.start()
         if changes.status:
             self._status_file = StatusFile(config.folder("state"))
+            self._held = Held(config.folder("state"), self._emit)
         self._emit(Event.SERVICE_RELOADED, changed=changes.names)
         fallback = self._keeper.ready is not None and self._keeper.ready.fallback
         # Settings that were refused are tried again, so it is the worker's own that are compared.
@@ -371,7 +374,8 @@ class Service:
             return
         claimed = 0
         while claimed < _CLAIMS_A_TURN and (room := self._dispatcher.room) > 0:
-            candidates = self._intake.take(room, self._dispatcher.home.held())
+            held = self._dispatcher.home.held() | self._held.places
+            candidates = self._intake.take(room, held)
             self._dispatcher.others_wait = bool(candidates)
             self._intake_woke = len(candidates) < room  # there may be more to find
             if not candidates:
@@ -447,6 +451,7 @@ class Service:
         if now >= self._next_tick:
             self._next_tick = now + _TICK
             self._look_at_disk()
+            self._intake_woke = self._held.look() or self._intake_woke
             self._write_status()
         if now >= self._next_look:
             self._next_look = now + _LOOK_FOR_CHANGES_EVERY
@@ -513,6 +518,7 @@ class Service:
                 now=status.moment(time.time()),
                 clock=self._clock(),
                 waiting=self._intake.backlog,
+                held=self._held.since,
             ),
             self._dispatcher,
             self._keeper,

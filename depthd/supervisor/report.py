@@ -15,6 +15,7 @@ from depthd.channel.messages import Ready
 from depthd.contract import status
 from depthd.contract.names import printable
 from depthd.contract.status import Status, StatusState
+from depthd.spool.holds import Holds
 from depthd.supervisor.dispatch import Dispatcher
 from depthd.supervisor.keeper import Keeper
 
@@ -33,6 +34,7 @@ class Moment:
         now: the time.
         clock: the same in seconds of the loop's clock.
         waiting: photos known in the inbox.
+        held: by an operator, see `Holds`.
     """
 
     state: StatusState
@@ -41,6 +43,7 @@ class Moment:
     now: datetime
     clock: float
     waiting: int
+    held: Holds
 
 
 def report(moment: Moment, dispatcher: Dispatcher, keeper: Keeper) -> Status:
@@ -69,6 +72,9 @@ def report(moment: Moment, dispatcher: Dispatcher, keeper: Keeper) -> Status:
             printable(folder) or ".": _shown(reason)
             for folder, reason in islice(home.holds.reasons().items(), _SHOWN)
         },
+        held_by_operator={
+            printable(folder) or ".": status.moment(since) for folder, since in moment.held.items()
+        },
         done=home.totals.done,
         failed=home.totals.failed,
         rates=status.rates(home.finished_at, moment.clock),
@@ -96,6 +102,8 @@ def in_words(now: Status) -> str:
         f"{now.state} ({now.why})" if now.why else now.state,
         f"{now.done} done, {now.failed} failed, {waiting} waiting",
     ]
+    if held := ", ".join(now.held_by_operator):
+        words.append("held: everything" if "." in now.held_by_operator else f"held: {held}")
     if now.queue.aside:
         words.append(f"{now.queue.aside} set aside")
     if served := now.model:

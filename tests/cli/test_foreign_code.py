@@ -28,6 +28,9 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "model": ("model", "prepare"),
     "config": ("config", "show"),
     "retry": ("retry", "--help"),  # moves files, starts nothing
+    "requeue": ("requeue", "--help"),
+    "hold": ("hold", "--help"),
+    "release": ("release", "--help"),
     "camera": ("camera", "--help"),  # numpy and pictures: the whole of it in test_camera
 }
 

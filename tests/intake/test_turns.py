@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from depthd.intake.candidate import Candidate
+from depthd.intake.candidate import Beneath, Candidate
 from depthd.intake.turns import Turns
 
 
@@ -146,3 +146,19 @@ def test_nothing_is_lost_and_nothing_comes_twice(steps: list[tuple[str, str, int
     turns.hold(())
     assert sorted(order(turns)) == sorted(known)
     assert (len(turns._queues), len(turns._owners), len(turns._rounds)) == (0, 0, 0)
+
+
+def test_a_folder_is_held_with_all_below_it() -> None:
+    turns = filled(photo("a/1"), photo("a/sub/2"), photo("ab/3"), photo("top"))
+    turns.hold({Beneath("a")})
+    assert turns.held == 2
+    turns.add(photo("a/new/4"))
+    assert turns.held == 3
+    assert order(turns) == ["ab/3", "top"]
+    turns.hold({Beneath("a/sub")})
+    assert order(turns) == ["a/1", "a/new/4"]
+    turns.hold({Beneath(""), "a/sub"})
+    turns.add(photo("b/5"))
+    assert turns.held == 2
+    turns.hold(())
+    assert sorted(order(turns)) == ["a/sub/2", "b/5"]

@@ -14,8 +14,9 @@ from unprivileged import NOBODY, needs_root
 
 from depthd.contract.errors import FAULTS, FaultCode
 from depthd.contract.names import MAX_DEPTH, SetName
-from depthd.publish import failures
-from depthd.publish.failures import Failed, failed_photos, put_back
+from depthd.publish import returning
+from depthd.publish.failures import Failed, failed_photos
+from depthd.publish.returning import put_back
 from depthd.spool import Verdict
 from depthd.system import files
 
@@ -304,7 +305,7 @@ def test_a_copy_that_was_killed_leaves_nothing_for_ever(
     fail(world.parts, "b.jpg")
     back(world.parts, "b.jpg")
     assert os.listdir(private) == ["0123.retry"]
-    monkeypatch.setattr(failures, "_LEFT_BEHIND", -1)
+    monkeypatch.setattr(returning, "_LEFT_BEHIND", -1)
     fail(world.parts, "c.jpg")
     back(world.parts, "c.jpg")
     assert os.listdir(private) == []

@@ -19,6 +19,7 @@ from depthd.channel.messages import Hello
 from depthd.config import Config
 from depthd.contract.errors import ConfigurationError, ExitCode, TemporaryError
 from depthd.contract.names import SetName
+from depthd.spool.holds import HoldsFile
 from depthd.supervisor import changes
 from depthd.supervisor.loop import Service
 from depthd.supervisor.parts import Parts
@@ -268,6 +269,41 @@ def test_weights_that_were_replaced_are_taken_up(played: Played) -> None:
     (played.root / "weights").write_bytes(b"better ones")
     played.hang_up()
     played.turn_until(lambda: len(played.workers) == 2)
+
+
+# held by an operator -------------------------------------------------------------------------
+
+
+def test_what_is_held_is_not_taken_and_what_is_at_work_is_finished(played: Played) -> None:
+    holds = HoldsFile(played.root / "state")
+    played.drop("a.jpg")
+    worker = played.workers[-1]
+    played.turn_until(lambda: bool(worker.given))
+    holds.change(lambda _: {"": 1.0})
+    played.turn_until(lambda: "inbox.held" in played.events())
+    assert played.last("inbox.held")["folder"] == "."
+    played.drop("b.jpg")
+    for job in list(worker.given):
+        worker.render(job)
+    played.turn_until(lambda: played.is_done("a.jpg"))
+    played.turn_until(lambda: played.service._intake.backlog == 1)
+    for _ in range(50):
+        played.service.turn()
+    assert (played.root / "inbox/b.jpg").exists()
+    status = json.loads((played.root / "state/status.json").read_bytes())
+    assert list(status["held_by_operator"]) == ["."]
+    holds.change(lambda _: {})
+    played.turn_until(lambda: bool(worker.given))
+    assert "inbox.released" in played.events()
+
+
+def test_holds_that_make_no_sense_change_nothing(played: Played) -> None:
+    HoldsFile(played.root / "state").change(lambda _: {"cam": 1.0})
+    played.turn_until(lambda: "inbox.held" in played.events())
+    (played.root / "state/holds.json").write_text("{")
+    played.turn_until(lambda: "inbox.holds_unclear" in played.events())
+    assert "inbox.released" not in played.events()
+    assert list(played.service._held.since) == ["cam"]
 
 
 # versions, ownership -------------------------------------------------------------------------

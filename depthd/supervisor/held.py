@@ -1,0 +1,47 @@
+"""What an operator holds: nothing more is taken from there, what is at work is finished.
+
+Looks at the file of `depthd hold` and says what has changed. Knows no jobs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from depthd.contract.events import Emit, Event
+from depthd.intake.candidate import Beneath
+from depthd.spool.holds import Holds, HoldsFile, HoldsUnclear
+
+
+class Held:
+    """The operator's holds.
+
+    Args:
+        state: the folder state/.
+        emit: writes a log event.
+    """
+
+    def __init__(self, state: Path, emit: Emit) -> None:
+        self._file = HoldsFile(state)
+        self._emit = emit
+        self.since: Holds = {}
+        self.places: frozenset[Beneath] = frozenset()
+
+    def look(self) -> bool:
+        """Take up what has changed; returns whether anything has.
+
+        A file that is not understood changes nothing.
+        """
+        if not self._file.has_changed():
+            return False
+        try:
+            now = self._file.read()
+        except HoldsUnclear as error:
+            self._emit(Event.HOLDS_UNCLEAR, reason=str(error))
+            return False
+        before, self.since = self.since, now
+        self.places = frozenset(map(Beneath, now))
+        for folder in sorted(now.keys() - before.keys()):
+            self._emit(Event.INBOX_HELD, folder=folder or ".")
+        for folder in sorted(before.keys() - now.keys()):
+            self._emit(Event.INBOX_RELEASED, folder=folder or ".")
+        return before != now
