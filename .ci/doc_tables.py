@@ -9,8 +9,9 @@ declarations only.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import get_args, get_origin
 
 import click
 
@@ -18,11 +19,19 @@ from depthd.cli import depthd
 from depthd.contract.errors import EXIT_MEANINGS, FAULTS
 from depthd.contract.events import MEANINGS
 from depthd.contract.formats import FORMATS
+from depthd.contract.health import CAUSES, Judged
 from depthd.contract.photos import PHOTO_FORMATS
 from depthd.contract.states import TRANSITIONS
+from depthd.contract.status import Part
 
 PROJECT = Path(__file__).resolve().parents[1]
 PAGES = (PROJECT / "README.md", *sorted((PROJECT / "depthd/docs").glob("*.md")))
+
+
+def causes() -> str:
+    """Every reason for which the service is not well."""
+    rows = ((f"`{cause}`", m.health, m.text, m.hint) for cause, m in CAUSES.items())
+    return _table(("cause", "health", "meaning", "what to do"), rows)
 
 
 def commands() -> str:
@@ -76,7 +85,31 @@ def states() -> str:
     return _table(("state", "followed by"), rows)
 
 
+def status() -> str:
+    """Every field of `depthd status --json`."""
+    return _table(("field", "meaning"), _fields(Judged))
+
+
+def _fields(part: type[Part], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, field in part.model_fields.items():
+        name = f"{prefix}{field.alias or key}"
+        inner = next((t for t in _types(field.annotation) if issubclass(t, Part)), None)
+        if inner is None:
+            yield f"`{name}`", field.description or ""
+        else:
+            is_list = get_origin(field.annotation) is tuple
+            about = field.description or (inner.__doc__ or "").partition("\n")[0]
+            yield f"`{name}{'[]' if is_list else ''}`", about
+            yield from _fields(inner, f"{name}[]." if is_list else f"{name}.")
+
+
+def _types(annotation: object) -> list[type]:
+    inner = [found for each in get_args(annotation) for found in _types(each)]
+    return inner or ([annotation] if isinstance(annotation, type) else [])
+
+
 TABLES: dict[str, Callable[[], str]] = {
+    "causes": causes,
     "commands": commands,
     "events": events,
     "exit-codes": exit_codes,
@@ -84,6 +117,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "formats": formats,
     "photos": photos,
     "states": states,
+    "status": status,
 }
 
 

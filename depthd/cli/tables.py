@@ -33,13 +33,7 @@ def show(
     console = Console()
     if not console.is_terminal:
         console.width = _UNLIMITED
-    cells = [[_cell(value) for value in row] for row in rows]
-    table = Table(box=None, show_header=bool(head), pad_edge=False, header_style="bold")
-    for index in range(max((len(row) for row in cells), default=len(head))):
-        table.add_column(Text(head[index] if index < len(head) else ""), overflow="fold")
-    for row in cells:
-        # Text, not str: in which rich would look for markup.
-        table.add_row(*(Text(text, style=(styles or {}).get(text, "")) for text in row))
+    table = tabled(rows, head=head, styles=styles)
     if console.is_terminal:
         console.print(table)
         return
@@ -47,6 +41,23 @@ def show(
         console.print(table)
     for line in captured.get().splitlines():
         click.echo(line.rstrip())
+
+
+def tabled(
+    rows: Iterable[Sequence[object]],
+    *,
+    head: Sequence[str] = (),
+    styles: dict[str, str] | None = None,
+) -> Table:
+    """The same, to be printed with others."""
+    cells = [[_cell(value) for value in row] for row in rows]
+    table = Table(box=None, show_header=bool(head), pad_edge=False, header_style="bold")
+    for index in range(max((len(row) for row in cells), default=len(head))):
+        table.add_column(Text(head[index] if index < len(head) else ""), overflow="fold")
+    for row in cells:
+        # Text, not str: in which rich would look for markup.
+        table.add_row(*(Text(text, style=(styles or {}).get(text, "")) for text in row))
+    return table
 
 
 def _cell(value: object) -> str:

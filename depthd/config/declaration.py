@@ -161,6 +161,14 @@ class Disk(Section):
     )
 
 
+class Status(Section):
+    """When `depthd status` calls the service degraded."""
+
+    max_wait: Duration = Field(
+        3600.0, description="a photo that has waited longer is too much; 0 sets no limit"
+    )
+
+
 class Log(Section):
     """Where and how events are written."""
 
@@ -199,6 +207,7 @@ class Config(Section):
         ],
     )
     disk: Disk = Disk()
+    status: Status = Status()
     log: Log = Log()
 
     def folder(self, name: str) -> Path:

@@ -14,7 +14,8 @@ class ExitCode(IntEnum):
     """Exit codes of every command (sysexits.h); systemd does not restart on 64, 69 and 78."""
 
     OK = 0
-    FAILURE = 1  # some photos failed, or a check found something that would not work
+    FAILURE = 1  # photos failed, a check found what would not work, or the service is degraded
+    DOWN = 2  # only of `depthd status`
     USAGE = 64
     NO_INPUT = 66
     UNAVAILABLE = 69
@@ -25,7 +26,9 @@ class ExitCode(IntEnum):
 
 EXIT_MEANINGS: dict[ExitCode, str] = {
     ExitCode.OK: "all went well",
-    ExitCode.FAILURE: "some photos failed, or a check found something that would not work",
+    ExitCode.FAILURE: "some photos failed, a check found something that would not work, or the "
+    "service is degraded (`status`)",
+    ExitCode.DOWN: "the service is down (`status`)",
     ExitCode.USAGE: "the command line is wrong",
     ExitCode.NO_INPUT: "a file or folder to read is not there",
     ExitCode.UNAVAILABLE: "weights or engine cannot be had; trying again does not help",

@@ -9,9 +9,9 @@ import os
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from depthd.contract.errors import FaultCode, NoInputError
 from depthd.contract.names import printable
@@ -24,87 +24,131 @@ _OUT_OF_DATE = timedelta(seconds=3 * HEARTBEAT)
 StatusState = Literal["starting", "running", "paused", "stopping", "stopped"]
 
 
-class _Part(BaseModel):
+class Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class Queue(_Part):
-    """Photos known in the inbox, and those in work/ with the time of the oldest claim."""
+class Queue(Part):
+    """Photos that wait or are at work."""
 
-    waiting: int
-    in_work: int
-    oldest: datetime | None = None
-    aside: int = 0
+    waiting: int = Field(description="known in the inbox")
+    in_work: int = Field(description="in work/")
+    oldest: datetime | None = Field(None, description="the earliest claim of those in work/")
+    oldest_waiting: datetime | None = Field(
+        None, description="since when a whole photo has waited in the inbox; up to 10 s old"
+    )
+    aside: int = Field(0, description="in work/, of which the results cannot be written now")
+
+    @property
+    def since(self) -> datetime | None:
+        """When the photo came that has waited longest, wherever it is."""
+        return min(filter(None, (self.oldest, self.oldest_waiting)), default=None)
 
 
-class Aside(_Part):
+class Aside(Part):
     """A photo in work/ that cannot be gone on with now; it is tried again by itself."""
 
-    name: Annotated[str, BeforeValidator(printable)]
-    reason: str
-    tries: int
+    name: Annotated[str, BeforeValidator(printable)] = Field(description="inside the inbox")
+    reason: str = Field(description="for people")
+    tries: int = Field(description="in vain")
 
 
-class Rates(_Part):
+class Rates(Part):
     """Photos that were done or failed, a minute."""
 
-    last_minute: float
-    last_15_minutes: float
+    last_minute: float = Field(description="over the last minute")
+    last_15_minutes: float = Field(description="over the last 15, or since the start")
 
 
-class Failure(_Part):
-    name: Annotated[str, BeforeValidator(printable)]
-    code: FaultCode
-    at: datetime
+class Failure(Part):
+    """A photo that went to failed/."""
+
+    name: Annotated[str, BeforeValidator(printable)] = Field(description="inside the inbox")
+    code: FaultCode = Field(description="why, see the faults")
+    at: datetime = Field(description="when")
 
 
-class Worker(_Part):
-    pid: int | None
-    ready: bool
-    restarts: int
-    trouble: str = ""  # why none serves
-    cage: str = ""  # what shuts it in
+class Worker(Part):
+    """The process that holds the network."""
+
+    pid: int | None = Field(description="null while there is none")
+    ready: bool = Field(description="it holds the model")
+    restarts: int = Field(description="since the start")
+    deaths: int = Field(0, description="within the last hour, 100 at most")
+    trouble: str = Field("", description="why none serves")
+    cage: str = Field("", description="what shuts it in")
 
 
-class Model(_Part):
-    """What serves. `fallback` means that it is not the network that was asked for."""
+class Model(Part):
+    """What serves."""
 
-    name: str
-    sha256: str
-    fallback: bool
-    engine: str
-    precision: str
+    name: str = Field(description="of the network")
+    sha256: str = Field(description="of its weights")
+    fallback: bool = Field(description="it is not the network that was asked for")
+    engine: str = Field(description="openvino or torch")
+    precision: str = Field(description="f32 or bf16")
 
 
-class Status(_Part):
+class Disk(Part):
+    """The results' disk, and what photos take of it."""
+
+    free: int = Field(description="bytes free for the daemon")
+    min_free: int = Field(description="`disk.min_free`, below which it pauses")
+    bytes_a_photo: int | None = Field(
+        None, description="of results, on average over the last day; null: none yet"
+    )
+    bytes_a_day: int | None = Field(
+        None,
+        description="results and originals that came to lie here, at the rate of the last 24 hours "
+        "or since the start",
+    )
+    days_left: float | None = Field(
+        None, description="until only `min_free` is left at that rate; null: nothing came"
+    )
+
+
+class Status(Part):
     """The whole file. Times are UTC; totals count since `started`."""
 
-    version: str
-    pid: int
-    state: StatusState
-    why: str = ""
-    started: datetime
-    updated: datetime
+    version: str = Field(description="of the daemon")
+    pid: int = Field(description="of the daemon")
+    state: StatusState = Field(description=", ".join(get_args(StatusState)))
+    why: str = Field("", description="it is in this state, for people")
+    started: datetime = Field(description="when the daemon was")
+    updated: datetime = Field(description="when this was written")
     queue: Queue
-    done: int
-    failed: int
+    done: int = Field(description="photos since the start")
+    failed: int = Field(description="photos since the start")
     rates: Rates
     worker: Worker
-    model: Model | None = None
-    last_failures: tuple[Failure, ...] = ()
-    aside: tuple[Aside, ...] = ()  # the first of them
-    held_folders: dict[str, str] = {}  # of the inbox, with the reason
-    held_by_operator: dict[str, datetime] = {}  # folders of the inbox, `.` for all, since when
+    model: Model | None = Field(None, description="null while none serves")
+    disk: Disk | None = Field(None, description="null while it cannot be looked at")
+    inbox: str = Field("", description="why no inbox can be read; empty while one can")
+    last_failures: tuple[Failure, ...] = Field((), description="the last 20")
+    aside: tuple[Aside, ...] = Field((), description="the first 20 of them")
+    held_folders: dict[str, str] = Field(
+        {}, description="of the inbox, whose results cannot be written, with the reason"
+    )
+    held_by_operator: dict[str, datetime] = Field(
+        {}, description="folders of the inbox, `.` for all, since when; see `depthd hold`"
+    )
 
-    def trouble(self, now: datetime) -> str:
+    def outdated(self, now: datetime) -> str:
         """Why this is not the present: the daemon ended or hangs; empty when it is."""
+        lines = {
+            "stopped": f"the daemon was stopped at {self.updated:%Y-%m-%dT%H:%M:%SZ}",
+            "gone": f"the daemon (process {self.pid}) is gone; it was not stopped in order",
+            "silent": f"the daemon has said nothing since {self.updated:%Y-%m-%dT%H:%M:%SZ}",
+        }
+        return lines.get(self.absence(now), "")
+
+    def absence(self, now: datetime) -> Literal["", "stopped", "gone", "silent"]:
+        """How the daemon is away; empty while it is there."""
         if self.state == "stopped":
-            return f"the daemon was stopped at {self.updated:%Y-%m-%dT%H:%M:%SZ}"
+            return "stopped"
         if not _is_alive(self.pid):
-            return f"the daemon (process {self.pid}) is gone; it was not stopped in order"
-        if now - self.updated > _OUT_OF_DATE:
-            return f"the daemon has said nothing since {self.updated:%Y-%m-%dT%H:%M:%SZ}"
-        return ""
+            return "gone"
+        return "silent" if now - self.updated > _OUT_OF_DATE else ""
 
 
 def read(state: Path) -> Status:
@@ -137,6 +181,17 @@ def rates(finished: Sequence[float], now: float) -> Rates:
 def moment(seconds: float) -> datetime:
     """Seconds since the epoch as a time in UTC, to the millisecond."""
     return datetime.fromtimestamp(round(seconds, 3), UTC)
+
+
+def span(length: timedelta) -> str:
+    """The two largest units: 3 d 4 h, 12 min 5 s."""
+    seconds = max(0, int(length.total_seconds()))
+    parts: list[str] = []
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s")):
+        count, seconds = divmod(seconds, size)
+        if count or parts or unit == "s":
+            parts.append(f"{count} {unit}")
+    return " ".join(parts[:2])
 
 
 def _is_alive(pid: int) -> bool:

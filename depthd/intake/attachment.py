@@ -37,6 +37,7 @@ class Attachment:
         is_native: events are believed to report everything; polling is needed otherwise.
         next_check: when `check` is wanted.
         losses: how often the inbox was lost or became another folder.
+        trouble: why there is no inbox; empty while there is one.
         watcher: native events, while there are any.
     """
 
@@ -54,7 +55,7 @@ class Attachment:
         self._is_photo = is_photo
         self._emit = emit
         self._identity: Identity | None = None
-        self._is_lost = False  # and said so
+        self.trouble = ""
         self._absences = 0
         self.watcher: Watcher | None = None
         self._retry_at = float("inf")
@@ -115,8 +116,8 @@ class Attachment:
         self._identity = None
         self.losses += 1
         self._detach()
-        if not self._is_lost:
-            self._is_lost = True
+        if not self.trouble:
+            self.trouble = reason
             self._emit(Event.INBOX_LOST, inbox=self._inbox, reason=reason)
 
     def degrade(self, now: float, reason: str) -> None:
@@ -176,8 +177,8 @@ class Attachment:
         self.next_check = now + pause
 
     def _find(self) -> None:
-        if self._is_lost:
-            self._is_lost = False
+        if self.trouble:
+            self.trouble = ""
             self._emit(Event.INBOX_FOUND, inbox=self._inbox)
 
     def _attach(self, now: float) -> None:

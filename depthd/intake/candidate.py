@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,8 @@ class Candidate:
     """A file in the inbox as it looked the last time.
 
     `name` is relative to the inbox, separated by slashes; bytes that are not UTF-8 are
-    surrogates, as `os.fsdecode` makes them. `owner` is a user id.
+    surrogates, as `os.fsdecode` makes them. `owner` is a user id, `since` when it came or was last
+    touched, in seconds since the epoch.
     """
 
     name: str
@@ -36,11 +37,20 @@ class Candidate:
     device: int
     inode: int
     owner: int
+    since: float = field(default=0.0, compare=False)
 
     @classmethod
     def of(cls, name: str, about: os.stat_result) -> Candidate:
         """From what a look showed."""
-        return cls(name, about.st_size, about.st_mtime_ns, about.st_dev, about.st_ino, about.st_uid)
+        return cls(
+            name,
+            about.st_size,
+            about.st_mtime_ns,
+            about.st_dev,
+            about.st_ino,
+            about.st_uid,
+            about.st_ctime,
+        )
 
     @property
     def folder(self) -> str:

@@ -58,6 +58,19 @@ class Intake:
         return len(self._settling)
 
     @property
+    def oldest(self) -> float | None:
+        """Since when a whole photo has waited here, in seconds since the epoch.
+
+        It takes some milliseconds where there are many.
+        """
+        return self._settling.oldest
+
+    @property
+    def trouble(self) -> str:
+        """Why there is no inbox; empty while there is one."""
+        return self._attachment.trouble
+
+    @property
     def drained(self) -> bool:
         """Whether a full scan has ended and there is nothing to take or to wait for.
 

@@ -72,6 +72,11 @@ class Settling:
         return len(self._by_event) + len(self._by_look) + len(self._by_scan) + len(self._ready)
 
     @property
+    def oldest(self) -> float | None:
+        """Since when a whole file has waited; see `Turns.oldest`."""
+        return self._ready.oldest
+
+    @property
     def held(self) -> int:
         """How many whole files are held."""
         return self._ready.held

@@ -38,6 +38,11 @@ class Turns:
         return self._known.get(name)
 
     @property
+    def oldest(self) -> float | None:
+        """Since when the one has waited that has waited longest; looks at all of them."""
+        return min((seen.since for seen in self._known.values()), default=None)
+
+    @property
     def held(self) -> int:
         """How many photos are held."""
         return len(self._known) - self._waiting

@@ -29,6 +29,7 @@ from depthd.supervisor.errands import Brought, Errands, Recovered, Stage, Troubl
 from depthd.supervisor.filework import FileWork
 from depthd.supervisor.gate import Gate
 from depthd.supervisor.table import NEVER, Entry, Table
+from depthd.supervisor.usage import Usage
 
 _REMEMBERED_FAILURES = 20
 _REMEMBERED_FINISHES = 10_000
@@ -79,6 +80,7 @@ class Homeward:
         self._waiting: deque[Entry] = deque()
         self._sizes: deque[int] = deque(maxlen=_REMEMBERED_SIZES)  # bytes of results
         self.totals = Totals()
+        self.usage = Usage(clock())
         self.failures: deque[Failure] = deque(maxlen=_REMEMBERED_FAILURES)
         self.finished_at: deque[float] = deque(maxlen=_REMEMBERED_FINISHES)  # for rates
 
@@ -189,9 +191,12 @@ class Homeward:
         """Once: the original may take longer to come home."""
         if entry.target is None or entry.facts is None or entry.state is not State.ACTIVE:
             return
-        self.table.move(entry, State.PUBLISHED, self._clock())
+        now = self._clock()
+        self.table.move(entry, State.PUBLISHED, now)
         entry.close_outlets()
-        self._sizes.append(sum(file.bytes for file in entry.facts.files))
+        size = sum(file.bytes for file in entry.facts.files)
+        self._sizes.append(size)
+        self.usage.add(now, results=size, original=entry.job.size)
         self._emit(
             Event.PHOTO_PUBLISHED,
             job=entry.job.id,
@@ -214,6 +219,7 @@ class Homeward:
         self.holds.over(entry, worked=False)
         self.table.move(entry, State.FAILED, now)
         self.totals.failed += 1
+        self.usage.add(now, results=0, original=entry.job.size)
         self.finished_at.append(now)
         at = datetime.fromtimestamp(round(time.time(), 3), UTC)
         self.failures.append(Failure(name=entry.job.name, code=verdict.code, at=at))

@@ -6,6 +6,7 @@ code that it names; later that is a matter of time. Knows workers and messages, 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -25,6 +26,8 @@ _RESTART = Backoff(first=0.25, longest=30.0)
 _UNAVAILABLE = Backoff(first=5.0, longest=300.0)
 _FORGOTTEN_AFTER = 60.0  # seconds of health after which earlier deaths no longer count
 _STARTS_THAT_FAIL = 5  # in a row, before the first worker is ready
+_REMEMBERED_DEATHS = 100
+_HOUR = 3600.0
 _LAST_GASP = 10.0  # seconds that a killed worker may take to be gone before another is started
 
 
@@ -84,6 +87,7 @@ class Keeper:
         self._failures = 0
         self._healthy_since = NEVER
         self._was_ever_ready = False
+        self._deaths: deque[float] = deque(maxlen=_REMEMBERED_DEATHS)
         self.config = config  # to serve with from the next start on
         self.restarts = 0
         self.step = ""  # what a worker that is not ready does
@@ -109,6 +113,10 @@ class Keeper:
     def wants_exchange(self) -> bool:
         """Another worker is ready; `exchange` it when this one has nothing to do."""
         return self._next is not None and self._next.ready is not None
+
+    def deaths(self, now: float) -> int:
+        """How often a worker died or was killed within the last hour; at most 100."""
+        return sum(now - death < _HOUR for death in self._deaths)
 
     def sources(self) -> set[int]:
         """Descriptors to wake for."""
@@ -309,6 +317,7 @@ class Keeper:
             return
         self._current = None
         self.restarts += 1
+        self._deaths.append(now)
         self._fail(now, reason, _RESTART)
 
     def _fail(self, now: float, reason: str, backoff: Backoff) -> None:

@@ -35,11 +35,13 @@ from depthd.supervisor.logs import Logs, configure
 from depthd.supervisor.parts import Parts
 from depthd.supervisor.signals import Signals
 from depthd.supervisor.status_file import StatusFile
+from depthd.supervisor.usage import Room, look_at
 from depthd.supervisor.worker_process import WorkerProcess
 from depthd.system.notify import Notifier
 
 FILE_THREADS = 3  # two photos on their way home, and one that is slow
 _TICK = 1.0  # seconds between two looks at what has no event: status, disk space
+_LOOK_FOR_OLDEST_EVERY = 10.0  # seconds: it looks at every photo that is known
 _LOOK_FOR_CHANGES_EVERY = 60.0  # seconds: new weights, a new version of depthd
 _END = 5.0  # seconds for the last writes when the service stops
 _CLAIMS_A_TURN = 16
@@ -144,6 +146,8 @@ class Service:
         self._is_probing = False
         self._is_looking_at_disk = False
         self._disk_trouble = ""
+        self._room: Room | None = None
+        self._oldest_waiting: float | None = None
         self._stop_deadline: float | None = None
         self._why = ""  # it stops, or goes on with the old configuration
         self._begin_anew = False
@@ -151,6 +155,7 @@ class Service:
         self._next_tick = 0.0
         self._next_ping = 0.0
         self._next_look = clock() + _LOOK_FOR_CHANGES_EVERY
+        self._next_oldest = 0.0
 
     def _log(self, event: Event, /, **fields: object) -> None:
         self._logs.emit(event, **fields)
@@ -452,6 +457,9 @@ class Service:
             self._next_tick = now + _TICK
             self._look_at_disk()
             self._intake_woke = self._held.look() or self._intake_woke
+            if now >= self._next_oldest:
+                self._next_oldest = now + _LOOK_FOR_OLDEST_EVERY
+                self._oldest_waiting = self._intake.oldest
             self._write_status()
         if now >= self._next_look:
             self._next_look = now + _LOOK_FOR_CHANGES_EVERY
@@ -462,26 +470,24 @@ class Service:
         if self._is_looking_at_disk:
             return
         self._is_looking_at_disk = True
-        outbox, least = self._config.folder("outbox"), self._config.disk.min_free
+        outbox, done = self._config.folder("outbox"), self._config.folder("done")
 
-        def look() -> str:
-            try:
-                disk = os.statvfs(outbox)
-            except OSError as error:
-                return f"{outbox}: {error.strerror}"
-            free = disk.f_bavail * disk.f_frsize
-            if free >= least:
-                return ""
-            return (
-                f"{outbox} has {free / 1e6:.0f} MB free, less than disk.min_free "
-                f"({least / 1e6:.0f} MB)"
-            )
-
-        def looked(trouble: object) -> None:
+        def looked(room: Room) -> None:
             self._is_looking_at_disk = False
-            self._disk_trouble = str(trouble)
+            self._room, self._disk_trouble = room, ""
+            least = self._config.disk.min_free
+            if room.free < least:
+                self._disk_trouble = (
+                    f"{outbox} has {room.free / 1e6:.0f} MB free, less than disk.min_free "
+                    f"({least / 1e6:.0f} MB)"
+                )
 
-        self._filework.submit(look, looked, lambda error: looked(str(error)))
+        def failed(error: Exception) -> None:
+            self._is_looking_at_disk = False
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            self._room, self._disk_trouble = None, f"{outbox}: {reason}"
+
+        self._filework.submit(lambda: look_at(outbox, done), looked, failed)
 
     def _look_for_changes(self, now: float) -> None:
         """Weights that were replaced or have come, and another version of depthd."""
@@ -519,6 +525,9 @@ class Service:
                 clock=self._clock(),
                 waiting=self._intake.backlog,
                 held=self._held.since,
+                oldest_waiting=self._oldest_waiting if self._intake.backlog else None,
+                disk=self._disk(),
+                inbox=self._intake.trouble,
             ),
             self._dispatcher,
             self._keeper,
@@ -526,6 +535,12 @@ class Service:
         with suppress(OSError):  # a full disk shows elsewhere; nothing depends on this file
             self._status_file.write(now)
         self._notifier.tell(STATUS=report.in_words(now))
+
+    def _disk(self) -> status.Disk | None:
+        if self._room is None:
+            return None
+        usage, least = self._dispatcher.home.usage, self._config.disk.min_free
+        return usage.disk(self._clock(), self._room, least)
 
     def _state(self) -> StatusState:
         if self._stop_deadline is not None:

@@ -35,6 +35,9 @@ class Moment:
         clock: the same in seconds of the loop's clock.
         waiting: photos known in the inbox.
         held: by an operator, see `Holds`.
+        oldest_waiting: since when the first of them has waited, in seconds since the epoch.
+        disk: the results' disk, as the last look showed it.
+        inbox: why no inbox can be read.
     """
 
     state: StatusState
@@ -44,6 +47,9 @@ class Moment:
     clock: float
     waiting: int
     held: Holds
+    oldest_waiting: float | None
+    disk: status.Disk | None
+    inbox: str
 
 
 def report(moment: Moment, dispatcher: Dispatcher, keeper: Keeper) -> Status:
@@ -61,7 +67,8 @@ def report(moment: Moment, dispatcher: Dispatcher, keeper: Keeper) -> Status:
         queue=status.Queue(
             waiting=moment.waiting,
             in_work=len(home.table),
-            oldest=None if oldest is None else status.moment(oldest),
+            oldest=_moment(oldest),
+            oldest_waiting=_moment(moment.oldest_waiting),
             aside=len(aside),
         ),
         aside=tuple(
@@ -82,12 +89,19 @@ def report(moment: Moment, dispatcher: Dispatcher, keeper: Keeper) -> Status:
             pid=keeper.pid,
             ready=keeper.ready is not None,
             restarts=keeper.restarts,
+            deaths=keeper.deaths(moment.clock),
             trouble=_shown(keeper.trouble),
             cage=keeper.ready.cage if keeper.ready else "",
         ),
         model=_model(keeper.ready),
+        disk=moment.disk,
+        inbox=_shown(moment.inbox),
         last_failures=tuple(home.failures),
     )
+
+
+def _moment(seconds: float | None) -> datetime | None:
+    return None if seconds is None else status.moment(seconds)
 
 
 def _shown(reason: str) -> str:

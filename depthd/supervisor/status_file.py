@@ -31,4 +31,5 @@ class StatusFile:
     def _is_news(status: Status, last: Status) -> bool:
         if status.updated - last.updated >= timedelta(seconds=HEARTBEAT):
             return True
-        return status.model_copy(update={"updated": last.updated}) != last
+        # Others write to the disk as well: what is free there is no news by itself.
+        return status.model_copy(update={"updated": last.updated, "disk": last.disk}) != last

@@ -11,14 +11,16 @@ from collections import deque
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from depthd import cli
-from depthd.contract import status
+from depthd.contract import health, status
 from depthd.contract.errors import FaultCode, NoInputError
 from depthd.supervisor.status_file import StatusFile
 
 NOW = datetime.now(UTC)
+SCHEMA = Path(health.__file__).with_name("status.schema.json")
 NAME = "cam1/\x1b[31mred[/red]\u202e\n\udcff.jpg"
 
 
@@ -35,7 +37,14 @@ def make(**changes: object) -> status.Status:
         rates=status.Rates(last_minute=30, last_15_minutes=12.5),
         worker=status.Worker(pid=4711, ready=True, restarts=1),
         model=status.Model(
-            name="builtin", sha256="a" * 64, fallback=True, engine="openvino", precision="f32"
+            name="builtin", sha256="a" * 64, fallback=False, engine="openvino", precision="f32"
+        ),
+        disk=status.Disk(
+            free=5_300_000_000,
+            min_free=200_000_000,
+            bytes_a_photo=48_400_000,
+            bytes_a_day=2_040_000_000,
+            days_left=2.5,
         ),
         last_failures=(status.Failure(name=NAME, code=FaultCode.EMPTY, at=NOW),),
     )
@@ -116,10 +125,10 @@ def test_readers_see_the_old_or_the_new_one(root: Path, monkeypatch: pytest.Monk
 
 
 def test_trouble(gone: int) -> None:
-    assert make().trouble(NOW + timedelta(seconds=30)) == ""
-    assert "said nothing since" in make().trouble(NOW + timedelta(seconds=31))
-    assert f"process {gone}) is gone" in make(pid=gone).trouble(NOW)
-    assert "was stopped at" in make(state="stopped", pid=gone).trouble(NOW)
+    assert make().outdated(NOW + timedelta(seconds=30)) == ""
+    assert "said nothing since" in make().outdated(NOW + timedelta(seconds=31))
+    assert f"process {gone}) is gone" in make(pid=gone).outdated(NOW)
+    assert "was stopped at" in make(state="stopped", pid=gone).outdated(NOW)
 
 
 def test_rates_are_per_minute_of_the_time_that_is_known() -> None:
@@ -145,7 +154,9 @@ def test_the_table_says_all_and_is_safe(root: Path, capsys: pytest.CaptureFixtur
         "90 done, 2 failed",
         "30 a minute now, 12.5 over 15 minutes",
         "process 4711, 1 restarts",
-        "builtin (built-in, stands in for the real one), SHA-256 aaaaaaaa",
+        "health    well",
+        "builtin, SHA-256 aaaaaaaa",
+        "5.3 GB free, 48.4 MB of results a photo, full in 2 d 12 h at today's rate",
         "openvino, f32",
         r"empty  cam1/\x1b[31mred[/red]\u202e\n\xff.jpg",
     ):
@@ -167,7 +178,7 @@ def test_what_waits_is_named_with_the_reason(
             held_folders={"cam2": "/out/cam2: Permission denied"},
         ),
     )
-    assert cli.main(["status", "--root", str(root)]) == 0
+    assert cli.main(["status", "--root", str(root)]) == 1
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert "queue 0 waiting in the inbox, 9 in work, 3 of them set aside" in lines
     start = lines.index("waits in work/ tries why")
@@ -180,10 +191,35 @@ def test_what_waits_is_named_with_the_reason(
 
 def test_json_is_for_programs(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(root, make(state="paused", why="disk full", updated=datetime.now(UTC)))
-    assert cli.main(["status", "--json", "--root", str(root)]) == 0
+    assert cli.main(["status", "--json", "--root", str(root)]) == 1
     said = json.loads(capsys.readouterr().out)
-    assert said.pop("trouble") == ""
+    jsonschema.validate(said, json.loads(SCHEMA.read_text()))
+    assert (said["schema"], said["health"], said["trouble"]) == ("depthd.status/1", "degraded", "")
+    assert [reason["cause"] for reason in said["reasons"]] == ["paused"]
     assert status.Status.model_validate(said).why == "disk full"
+
+
+def test_the_shipped_schema_is_that_of_the_code() -> None:
+    """Where this fails: `python -m depthd.contract.health`."""
+    assert SCHEMA.read_text(encoding="utf-8") == health.schema_text()
+
+
+def test_a_status_of_the_first_version_can_be_read(root: Path) -> None:
+    """Fields that came later have defaults, so that `status` outlives an upgrade."""
+    old = make().model_dump(mode="json", exclude={"disk", "inbox"})
+    for part, key in (("queue", "oldest_waiting"), ("worker", "deaths")):
+        del old[part][key]
+    (root / "state/status.json").write_text(json.dumps(old))
+    assert status.read(root / "state").disk is None
+
+
+def test_what_is_free_on_the_disk_is_no_news_by_itself(root: Path) -> None:
+    write_to = StatusFile(root / "state")
+    write_to.write(make())
+    write_to.write(make(disk=None, updated=NOW + timedelta(seconds=9)))
+    assert status.read(root / "state").disk is not None
+    write_to.write(make(disk=None, updated=NOW + timedelta(seconds=10)))
+    assert status.read(root / "state").disk is None
 
 
 def test_figures_of_a_dead_daemon_are_shown_with_a_warning(
@@ -191,7 +227,7 @@ def test_figures_of_a_dead_daemon_are_shown_with_a_warning(
 ) -> None:
     write(root, make(pid=gone))
     for option in ([], ["--json"]):
-        assert cli.main(["status", "--root", str(root), *option]) == 1
+        assert cli.main(["status", "--root", str(root), *option]) == 2
         out, err = capsys.readouterr()
         assert "running" in out
         assert "is gone" in err

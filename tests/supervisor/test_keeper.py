@@ -61,6 +61,8 @@ def test_a_worker_that_served_may_die_as_often_as_it_likes(stage: Stage) -> None
         stage.play()
     assert stage.keeper.ready is not None
     assert stage.keeper.restarts == 50
+    assert 0 < stage.keeper.deaths(stage.clock.now) <= 50
+    assert stage.keeper.deaths(stage.clock.now + 3600.0) == 0
 
 
 def test_deaths_wait_longer_and_longer_and_are_forgotten(stage: Stage) -> None:

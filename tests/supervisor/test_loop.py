@@ -19,6 +19,7 @@ from depthd.channel.messages import Hello
 from depthd.config import Config
 from depthd.contract.errors import ConfigurationError, ExitCode, TemporaryError
 from depthd.contract.names import SetName
+from depthd.contract.status import Status, moment
 from depthd.spool.holds import HoldsFile
 from depthd.supervisor import changes
 from depthd.supervisor.loop import Service
@@ -343,6 +344,38 @@ def test_a_second_daemon_on_one_work_folder_may_try_again_later(played: Played) 
 
 
 # status --------------------------------------------------------------------------------------
+
+
+def test_the_status_has_the_age_of_what_waits_the_disk_and_the_inbox(played: Played) -> None:
+    service = played.service
+    played.drop("a.jpg")
+    played.turn_until(lambda: bool(played.workers[-1].given))
+    assert service._intake.oldest is None
+
+    played.workers[-1].die()
+    played.turn_until(lambda: len(played.workers) == 2)  # nobody is ready: what comes now waits
+    played.drop("b.jpg")
+    came = (played.root / "inbox/b.jpg").stat().st_ctime
+    played.turn_until(lambda: service._intake.oldest is not None)
+    service._next_tick = service._next_oldest = 0.0
+    played.turn_until(lambda: service._room is not None and service._oldest_waiting is not None)
+    service._write_status()
+    status = Status.model_validate_json((played.root / "state/status.json").read_bytes())
+    assert status.queue.oldest_waiting == moment(came)
+    assert status.worker.deaths == 1
+    assert status.disk is not None
+    assert status.disk.free > 0
+
+    (played.root / "inbox").rename(played.root / "elsewhere")
+    service._intake._attachment.next_check = 0.0
+    played.turn_until(lambda: "inbox.lost" in played.events())
+    service._write_status()
+    status = Status.model_validate_json((played.root / "state/status.json").read_bytes())
+    assert status.inbox == "No such file or directory"
+    (played.root / "elsewhere").rename(played.root / "inbox")
+    service._intake._attachment.next_check = 0.0
+    played.turn_until(lambda: "inbox.found" in played.events())
+    assert service._intake.trouble == ""
 
 
 def test_what_waits_for_another_time_stands_in_the_status(

@@ -1,0 +1,84 @@
+"""What the folders themselves say while no daemon does: photos that wait, room on the disk.
+
+Looks only, at a bounded number of entries.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from depthd.config import Config
+from depthd.contract.status import Disk, Queue, Status, moment
+from depthd.intake.patterns import Names
+from depthd.intake.scan import walk
+from depthd.spool.jobs import ORIGINAL
+
+_MOST_SECONDS = 5.0
+
+
+def counted_anew(status: Status, config: Config) -> Status:
+    """The status of a daemon that is away, with the queue and the disk as they are now."""
+    return status.model_copy(
+        update={"queue": queue(config), "disk": disk(config, status.disk), "inbox": ""}
+    )
+
+
+def queue(config: Config) -> Queue:
+    """Photos in the inbox and in work/, as far as five seconds and the rights of this user reach.
+
+    Whether those in the inbox are whole is not known.
+    """
+    end = time.monotonic() + _MOST_SECONDS
+    waiting, since = _in_inbox(config, end)
+    claims = _in_work(config.folder("work"), end)
+    return Queue(
+        waiting=waiting,
+        in_work=len(claims),
+        oldest=moment(min(claims)) if claims else None,
+        oldest_waiting=moment(since) if waiting else None,
+    )
+
+
+def disk(config: Config, last: Disk | None) -> Disk | None:
+    """The room that is free now, with the rate that was known last."""
+    try:
+        place = os.statvfs(config.folder("outbox"))
+    except OSError:
+        return None
+    free, least = place.f_bavail * place.f_frsize, config.disk.min_free
+    known = last or Disk(free=free, min_free=least)
+    a_day = known.bytes_a_day
+    days = max(0.0, free - least) / a_day if a_day else None
+    return known.model_copy(update={"free": free, "min_free": least, "days_left": days})
+
+
+def _in_inbox(config: Config, end: float) -> tuple[int, float]:
+    options = config.intake
+    names = Names(options.include, options.exclude, options.litter)
+    count, since = 0, float("inf")
+    with suppress(OSError):
+        for name, found, _ in walk(
+            config.folder("inbox"), "", names, lambda *_: None, recursive=options.recursive
+        ):
+            if isinstance(found, os.DirEntry) and names.wants(name):
+                with suppress(OSError):
+                    since = min(since, found.stat(follow_symlinks=False).st_ctime)
+                    count += 1
+            if time.monotonic() > end:
+                break
+    return count, since
+
+
+def _in_work(work: Path, end: float) -> list[float]:
+    """When each photo in it was last touched, which is not before its claim."""
+    claims: list[float] = []
+    with suppress(OSError), os.scandir(work) as entries:
+        for entry in entries:
+            with suppress(OSError):
+                claims.append(os.lstat(os.path.join(entry.path, ORIGINAL)).st_ctime)
+            if time.monotonic() > end:
+                break
+    return claims

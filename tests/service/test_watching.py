@@ -1,0 +1,73 @@
+"""What people and programs see of a whole daemon, from beside it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from daemon import DEADLINE, Daemon, drop
+from photos import photo
+
+from depthd.contract import status
+
+
+@pytest.fixture
+def watcher(root: Path) -> Iterator[subprocess.Popen[str]]:
+    """`depthd status --watch` into a pipe."""
+    command = [sys.executable, "-m", "depthd", "status", "--watch", "--root", str(root)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        yield process
+        process.kill()
+
+
+def look(root: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "depthd", "status", "--root", str(root), *options]
+    return subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=False)
+
+
+def test_status_tells_a_daemon_that_is_well_from_one_that_is_killed(
+    root: Path, settings: tuple[str, ...], request: pytest.FixtureRequest
+) -> None:
+    with Daemon(root, *settings).ready() as daemon:
+        drop(root, "a.jpg", photo(1))
+        daemon.wait_for("photo.done")
+        daemon.wait_until(lambda: status.read(root / "state").done == 1, "status of the photo")
+        seen = look(root, "--json")
+        assert seen.returncode == 0, seen
+        said = json.loads(seen.stdout)
+        assert said["health"] == "well"
+        size = sum(path.stat().st_size for path in (root / "outbox").glob("a.jpg.*.*"))
+        assert said["disk"]["bytes_a_photo"] == size
+        original = (root / "done/a.jpg").stat().st_size
+        assert said["disk"]["bytes_a_day"] == 24 * (size + original)
+        assert said["disk"]["free"] > 0
+
+        watcher: subprocess.Popen[str] = request.getfixturevalue("watcher")
+        assert watcher.stdout is not None
+        assert watcher.stdout.readline().endswith(" well\n")
+        daemon.kill()
+        line = watcher.stdout.readline()  # only the change is told
+        assert " down The daemon (process " in line
+        assert "\x1b" not in line
+
+    drop(root, "b.jpg", photo(2))
+    seen = look(root)
+    assert seen.returncode == 2
+    assert "1 waiting in the inbox, 0 in work" in seen.stdout
+
+
+def test_status_says_that_the_built_in_network_was_not_asked_for(root: Path) -> None:
+    nowhere = {"DEPTHD_WEIGHTS_URL": "http://127.0.0.1:9/", "XDG_CACHE_HOME": str(root / "none")}
+    with Daemon(root, "disk.min_free=0", environment={**os.environ, **nowhere}).ready() as daemon:
+        daemon.wait_until(lambda: status.read(root / "state").model is not None, "a model")
+        seen = look(root)
+        assert seen.returncode == 1
+        assert "depthd model fetch" in seen.stdout
+    with Daemon(root, "disk.min_free=0", "model.name=builtin").ready() as daemon:
+        daemon.wait_until(lambda: status.read(root / "state").model is not None, "a model")
+        assert look(root).returncode == 0
