@@ -86,7 +86,7 @@ class Asked:
             status = read(self._state)
         except NoInputError:
             return None
-        return None if status.trouble(datetime.now(UTC)) else status
+        return None if status.absence(datetime.now(UTC)) else status
 
 
 def shown(folder: str) -> str:
