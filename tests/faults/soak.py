@@ -65,6 +65,11 @@ class Soak:
     def _start(self) -> None:
         settings = (*_SETTINGS, "disk.min_free=0")
         self.supervisor = self._forks.start(Order(str(self._root), settings, once=False))
+        deadline = time.monotonic() + _DEADLINE
+        while not self.worker:  # a folder that is away at the start ends it, as it should
+            assert time.monotonic() < deadline
+            assert not self._forks.has_ended()
+            self._pause(0.05)
 
     @property
     def worker(self) -> int:
@@ -167,14 +172,28 @@ class Soak:
             path.read_bytes().startswith(b"no picture") for path in _photos(self._root / "failed")
         )
         assert scene.broken_results(self._root, {}, only_listed=True) == []
-        results = [path for path in (self._root / "outbox").rglob("*") if path.is_file()]
-        assert len(results) == 3 * len(_photos(self._root / "done"))
+        assert _sets(self._root / "outbox") == Counter(_names(self._root / "done"))
         hidden = [path for path in self._root.rglob(".*") if path.is_file()]
         assert hidden == [self._root / "work/.lock"]
 
     def stop(self) -> None:
         os.kill(self.supervisor, signal.SIGTERM)
         assert self._forks.wait() == 0
+
+
+def _names(home: Path) -> list[str]:
+    return [str(path.relative_to(home)) for path in _photos(home)]
+
+
+def _sets(outbox: Path) -> Counter[str]:
+    """The name of each photo with results; a set has three files."""
+    files = [str(path.relative_to(outbox)) for path in outbox.rglob("*") if path.is_file()]
+    ends = (".heatmap.png", ".depth.npy", ".json")
+    names = [[name.removesuffix(end) for end in ends if name.endswith(end)] for name in files]
+    counts = Counter(name for found in names for name in found)
+    assert len(files) == counts.total()
+    assert set(counts.values()) == {len(ends)}
+    return Counter(counts.keys())
 
 
 def _photos(home: Path) -> list[Path]:
