@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import threading
 import time
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -58,7 +59,7 @@ class Unreadable(Exception):
 
 
 class Spool:
-    """Claims, counts, and brings home.
+    """Claims, counts, and brings home; safe from any thread.
 
     Args:
         config: the folders and their policies.
@@ -75,18 +76,19 @@ class Spool:
         self.lock: int
         self._config = config
         self._inbox = config.folder("inbox")
-        self._work = config.folder("work")
-        self._home = Home(self._work, places, config.output.mode)
-        self.lock = os.dup(former.lock) if former else ownership.lock(self._work / _LOCK)
+        self.work = config.folder("work")
+        self._home = Home(self.work, places, config.output.mode)
+        self.lock = os.dup(former.lock) if former else ownership.lock(self.work / _LOCK)
         try:
             self.instance = ownership.instance(self.lock)
-            self._folders = Folders(self._work, self.instance)
+            self._folders = Folders(self.work, self.instance)
             self._last_stamp = 0.0
+            self._turn = threading.Lock()  # one thread at a time gives stamps, or tidies up
             self._links_are_protected = _are_links_protected()
             self._abandoned: list[str] = []  # jobs that came to nothing, whose folders are left
-            if not files.can_rename(self._inbox, self._work):
+            if not files.can_rename(self._inbox, self.work):
                 raise ConfigurationError(  # noqa: TRY301
-                    f"paths.work ({self._work}) lies on another file system or mount than "
+                    f"paths.work ({self.work}) lies on another file system or mount than "
                     f"paths.inbox ({self._inbox})",
                     "photos are claimed by renaming; set paths.work to a folder beside the inbox "
                     "(under systemd: one ReadWritePaths= that holds both)",
@@ -94,7 +96,7 @@ class Spool:
         except OSError as error:
             os.close(self.lock)
             raise OutputError(
-                f"paths.work ({self._work}) cannot be written: {error.strerror}",
+                f"paths.work ({self.work}) cannot be written: {error.strerror}",
                 "make room there, or correct the folder's rights",
             ) from error
         except ConfigurationError:
@@ -161,7 +163,7 @@ class Spool:
     def _take(self, job: Job, name: SetName, source: int, candidate: Candidate) -> Job:
         try:
             self._folders.make(job.id)
-            with files.directory(self._work / job.id) as folder:
+            with files.directory(self.work / job.id) as folder:
                 write_first_record(job, folder)
                 _rename_out(name.base, source, folder)
                 try:
@@ -196,18 +198,20 @@ class Spool:
 
     def _next_moment(self) -> float:
         """Now in whole milliseconds, later than every moment before."""
-        self._last_stamp = max(round(time.time(), 3), round(self._last_stamp + 0.001, 3))
-        return self._last_stamp
+        with self._turn:
+            self._last_stamp = max(round(time.time(), 3), round(self._last_stamp + 0.001, 3))
+            return self._last_stamp
 
     def clear_abandoned(self) -> None:
         """Remove the folders of claims that came to nothing."""
-        while self._abandoned:
-            job_id = self._abandoned[-1]
-            # A photo that could not be put back either is taken up by the next start.
-            if not has_original(self._work / job_id):
-                with suppress(FileNotFoundError):  # it did not come to a folder
-                    self._folders.remove(job_id)
-            self._abandoned.pop()
+        with self._turn:
+            while self._abandoned:
+                job_id = self._abandoned[-1]
+                # A photo that could not be put back either is taken up by the next start.
+                if not has_original(self.work / job_id):
+                    with suppress(FileNotFoundError):  # it did not come to a folder
+                        self._folders.remove(job_id)
+                self._abandoned.pop()
 
     # attempts --------------------------------------------------------------------------------
 
@@ -218,7 +222,7 @@ class Spool:
             Unreadable: its owner has taken the rights away.
             OSError: it cannot be opened now.
         """
-        with files.directory(self._work / job.id) as folder:
+        with files.directory(self.work / job.id) as folder:
             try:
                 return files.open_regular(ORIGINAL, folder)
             except PermissionError as error:
@@ -228,12 +232,12 @@ class Spool:
 
     def look(self, job: Job) -> Job:
         """The job with the photo's present size and time; a writer may still be at it."""
-        about = os.lstat(original_path(self._work, job.id))
+        about = os.lstat(original_path(self.work, job.id))
         return replace(job, size=about.st_size, mtime_ns=about.st_mtime_ns)
 
     def rewrite(self, job: Job) -> Job:
         """Put what has changed about a job on the disk."""
-        with files.directory(self._work / job.id) as folder:
+        with files.directory(self.work / job.id) as folder:
             write_record(job, folder)
         return job
 
@@ -253,7 +257,7 @@ class Spool:
 
     def probe(self) -> None:
         """Raises OSError while work/ cannot be written."""
-        with files.directory(self._work) as handle:
+        with files.directory(self.work) as handle:
             files.probe(handle, 1, f"{files.PROBE}own")
         self.clear_abandoned()
 
@@ -269,7 +273,7 @@ class Spool:
             only: entries of work/ that an earlier sweep could not look at; all where it is empty,
                 which must not be asked for while jobs are at work.
         """
-        for entry in sorted(only or os.listdir(self._work)):
+        for entry in sorted(only or os.listdir(self.work)):
             try:
                 job = self._take_up(entry)
             except FileNotFoundError:  # somebody has tidied up
@@ -286,9 +290,9 @@ class Spool:
         name = self._folders.take_up(entry)
         if name is None:
             if entry.startswith(files.PROBE):
-                os.unlink(self._work / entry)
+                os.unlink(self.work / entry)
             return None
-        path = self._work / name
+        path = self.work / name
         if not has_original(path):
             self._folders.remove(name)
             return None

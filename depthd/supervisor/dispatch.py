@@ -29,7 +29,7 @@ from depthd.contract.events import Emit, Event
 from depthd.contract.states import State
 from depthd.spool import Job, Verdict
 from depthd.supervisor.credence import JobMessage, contradiction
-from depthd.supervisor.errands import Errands, Found, Opened
+from depthd.supervisor.errands import Errands, Found, Opened, Taken
 from depthd.supervisor.filework import FileWork
 from depthd.supervisor.gate import Gate
 from depthd.supervisor.homeward import Homeward
@@ -38,7 +38,6 @@ from depthd.supervisor.suspects import Suspects
 from depthd.supervisor.table import NEVER, Entry
 
 LOOK_AHEAD = 11  # one decoding, two in the network, two being written, the others on their way
-CLAIMED_TOGETHER = 4  # while there are many: the second claim in a row costs much less
 _TRIES_OF_A_SINGLE_RUN = 3
 _LOOK_AGAIN_AFTER = 10.0  # seconds, at jobs of a former run that could not be looked at
 _MOST_CHANGES = 5  # times that a photo may turn out to be written to after its claim
@@ -87,7 +86,7 @@ class Dispatcher:
         self._fresh: deque[Entry] = deque()  # to be run beside others
         self._suspects = Suspects()
         self._in_worker: dict[str, Entry] = {}
-        self._starting = 0  # whose files are being opened
+        self._starting = 0  # being claimed, or whose files are being opened
         self._is_stopping = False
         self.is_recovered = False
         self._is_recovering = False
@@ -122,8 +121,7 @@ class Dispatcher:
             and not self.home.aside.is_full
             and not self._must_isolate(self._clock())
         )
-        room = LOOK_AHEAD - self._under_way - len(self._fresh)
-        return room if may_claim and room >= CLAIMED_TOGETHER else 0
+        return LOOK_AHEAD - self._under_way - len(self._fresh) if may_claim else 0
 
     @property
     def _can_run(self) -> bool:
@@ -222,13 +220,30 @@ class Dispatcher:
 
     # the loop's calls --------------------------------------------------------------------------
 
-    def accept(self, job: Job) -> None:
-        """Run a freshly claimed job, whose first attempt is counted."""
+    def expect(self, count: int) -> None:
+        """So many photos are being claimed; each will be told by `accept` or `missed`."""
+        self._starting += count
+
+    def missed(self) -> None:
+        """A photo that was expected stays in the inbox."""
+        self._starting -= 1
+
+    def accept(self, taken: Taken) -> None:
+        """Run a photo that was expected, and is claimed now."""
+        self._starting -= 1
+        job = taken.job
         self._emit(Event.PHOTO_CLAIMED, job=job.id, name=job.name, bytes=job.size)
         entry = self.home.table.add(job, self._clock())
         entry.verdict = job.verdict
         entry.is_counted = True
-        self.home.route(entry)
+        if taken.error is not None:
+            self.home.met_error(entry, taken.error)
+        elif taken.opened is None:
+            self.home.route(entry)
+        elif self.home.holds.join(entry):
+            taken.opened.close()
+        else:
+            self._send(entry, taken.opened)
 
     def turn(self, now: float) -> float:
         """Start what can be started, enforce deadlines. Returns when to call again."""
@@ -301,8 +316,7 @@ class Dispatcher:
     def _send(self, entry: Entry, opened: Opened) -> None:
         worker = self._keeper.worker
         if worker is None or self._is_stopping:  # it died meanwhile
-            os.close(opened.original)
-            opened.outlets.close()
+            opened.close()
             self._suspects.leave(entry)
             self._run(entry)
             return

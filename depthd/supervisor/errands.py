@@ -6,17 +6,19 @@ Brings spool and publisher together, and looks whom a fault concerns. Decides no
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from depthd.config import Config
 from depthd.contract.errors import FaultCode
 from depthd.contract.manifest import Facts
 from depthd.contract.names import SetName
+from depthd.intake import Candidate
 from depthd.publish.manifests import manifest_maker
 from depthd.publish.places import Place, Places, under_accepted_name
 from depthd.publish.publisher import Claimed, NamesTaken, Outlets, Publisher
-from depthd.spool import NO_PLACE, Job, Spool, Unreadable, Verdict
+from depthd.spool import NO_PLACE, Immovable, Job, Spool, Unreadable, Vanished, Verdict
 from depthd.system import files
 
 Stage = Literal["work", "finish", "fail"]
@@ -56,6 +58,40 @@ class Opened:
 
     original: int
     outlets: Outlets
+
+    def close(self) -> None:
+        os.close(self.original)
+        self.outlets.close()
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A photo that is in work/ now, its first attempt counted.
+
+    Attributes:
+        job: what it has become.
+        opened: what the worker needs; None where it needs not see it, or with an error.
+        error: why nothing could be opened for it.
+    """
+
+    job: Job
+    opened: Opened | None = None
+    error: Exception | None = None
+
+
+@dataclass(frozen=True)
+class Missed:
+    """A photo that could not be claimed.
+
+    Attributes:
+        candidate: as it was looked at.
+        error: what was met.
+        general: what is wrong with work/ as a whole; None where it is this photo's.
+    """
+
+    candidate: Candidate
+    error: Vanished | Immovable | OSError
+    general: str | None = None
 
 
 @dataclass(frozen=True)
@@ -123,6 +159,31 @@ class Errands:
         return Recovered(job, self._publisher.settle(_claimed(job)))
 
     # the way of a photo -----------------------------------------------------------------------
+
+    def claim(self, candidates: Sequence[Candidate], config: Config) -> list[Taken | Missed]:
+        """Take photos out of the inbox and open what the worker needs for them."""
+        return [self._claim(candidate, config) for candidate in candidates]
+
+    def _claim(self, candidate: Candidate, config: Config) -> Taken | Missed:
+        try:
+            job = self.spool.claim(candidate, config)
+        except (Vanished, Immovable) as error:
+            return Missed(candidate, error)
+        except OSError as error:
+            return Missed(candidate, error, self._general_trouble())
+        if job.verdict is not None:
+            return Taken(job)
+        try:
+            return Taken(job, self.begin(job, must_count=False))
+        except Exception as error:  # noqa: BLE001 - it is claimed: the error is this job's
+            return Taken(job, error=error)
+
+    def _general_trouble(self) -> str | None:
+        try:
+            self.spool.probe()
+        except OSError as error:
+            return f"{self.spool.work}: {_words(error)}"
+        return None
 
     def begin(self, job: Job, *, must_count: bool) -> Opened:
         """Count the attempt, open the photo and its result files.

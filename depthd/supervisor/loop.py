@@ -21,10 +21,10 @@ from depthd.contract.errors import DepthdError, ExitCode, OutputError
 from depthd.contract.events import Event
 from depthd.contract.names import printable
 from depthd.contract.status import StatusState
-from depthd.intake import Candidate, Intake
-from depthd.spool import Immovable, Vanished
+from depthd.intake import Intake
 from depthd.supervisor import report
 from depthd.supervisor.changes import Changes, Installation, WeightsFile
+from depthd.supervisor.claims import Claims
 from depthd.supervisor.dispatch import Dispatcher
 from depthd.supervisor.events_out import EventBus
 from depthd.supervisor.filework import FileWork
@@ -44,7 +44,6 @@ _TICK = 1.0  # seconds between two looks at what has no event: status, disk spac
 _LOOK_FOR_OLDEST_EVERY = 10.0  # seconds: it looks at every photo that is known
 _LOOK_FOR_CHANGES_EVERY = 60.0  # seconds: new weights, a new version of depthd
 _END = 5.0  # seconds for the last writes when the service stops
-_CLAIMS_A_TURN = 16
 
 
 @dataclass(frozen=True)
@@ -134,6 +133,7 @@ class Service:
         self._dispatcher = Dispatcher(
             config, parts.errands, self._filework, self._keeper, self._gate, self._emit, clock
         )
+        self._claims = Claims(self._dispatcher, self._filework, self._gate, clock)
         self._intake = Intake(config, self._wake_for_intake, self._emit)
         self._selector = selectors.DefaultSelector()
         self._selector.register(signals.reader, selectors.EVENT_READ)
@@ -377,43 +377,9 @@ class Service:
         if self._disk_trouble:
             self._gate.close(self._disk_trouble, self._clock())
             return
-        claimed = 0
-        while claimed < _CLAIMS_A_TURN and (room := self._dispatcher.room) > 0:
-            held = self._dispatcher.home.held() | self._held.places
-            candidates = self._intake.take(room, held)
-            self._dispatcher.others_wait = bool(candidates)
-            self._intake_woke = len(candidates) < room  # there may be more to find
-            if not candidates:
-                return
-            claimed += len(candidates)
-            for candidate in candidates:
-                self._claim_one(candidate)
-
-    def _claim_one(self, candidate: Candidate) -> None:
-        if not self._gate.is_open:
-            self._intake.put_back(candidate)
-            return
-        try:
-            job = self._parts.spool.claim(candidate, self._config)
-        except Vanished:
-            self._intake.put_back(candidate)
-        except Immovable as error:
-            self._intake.refuse(candidate, str(error))
-        except OSError as error:
-            self._look_whose(candidate, error)
-        else:
-            self._dispatcher.accept(job)
-
-    def _look_whose(self, candidate: Candidate, error: OSError) -> None:
-        """A claim failed: because of work/, or of this photo's folder?"""
-        try:
-            self._parts.spool.probe()
-        except OSError as general:
-            work = self._config.folder("work")
-            self._gate.close(f"{work}: {general.strerror or general}", self._clock())
-            self._intake.put_back(candidate)
-        else:
-            self._intake.refuse(candidate, error.strerror or str(error))
+        held = self._dispatcher.home.held() | self._held.places
+        if self._claims.turn(self._intake, self._parts.errands, self._config, held):
+            self._intake_woke = True  # there may be more to find
 
     def _probe(self, now: float) -> float:
         """While the gate is closed: can results be written again?"""

@@ -32,6 +32,7 @@ from depthd.contract.formats import Format
 from depthd.intake import Candidate
 from depthd.spool import Job
 from depthd.supervisor.dispatch import Dispatcher
+from depthd.supervisor.errands import Taken
 from depthd.supervisor.filework import FileWork
 from depthd.supervisor.gate import Gate
 from depthd.supervisor.keeper import Keeper
@@ -266,10 +267,12 @@ class Stage:
         self.ready()
 
     def claim(self, name: str, content: bytes = b"photo") -> Job:
-        job = self.parts.spool.claim(drop(self.root, name, content))
-        self.dispatcher.accept(job)
+        self.dispatcher.expect(1)
+        [taken] = self.parts.errands.claim([drop(self.root, name, content)], self.config)
+        assert isinstance(taken, Taken)
+        self.dispatcher.accept(taken)
         self.play()
-        return job
+        return taken.job
 
     def play(self, seconds: float = 0.0) -> None:
         """Let time pass, then take turns until nothing changes."""

@@ -1,0 +1,91 @@
+"""Photos from the inbox into work/: as many as there is room for, a few at a time.
+
+The claims themselves are made off the loop, so that an inbox that hangs stops no signal. Knows
+candidates and what came of them; what is done with a job is the dispatcher's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from functools import partial
+
+from depthd.config import Config
+from depthd.intake import Candidate, Intake
+from depthd.intake.candidate import Hold
+from depthd.spool import Vanished
+from depthd.supervisor.dispatch import Dispatcher
+from depthd.supervisor.errands import Errands, Missed, Taken
+from depthd.supervisor.filework import FileWork
+from depthd.supervisor.gate import Gate
+
+TOGETHER = 4  # on one thread: the second claim in a row costs much less
+
+
+class Claims:
+    """Claims what the intake gives.
+
+    Args:
+        dispatcher: takes the jobs, and knows how many it has room for.
+        filework: does it off the loop.
+        gate: whether anything can be written.
+        clock: seconds, never going back.
+    """
+
+    def __init__(
+        self, dispatcher: Dispatcher, filework: FileWork, gate: Gate, clock: Callable[[], float]
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._filework = filework
+        self._gate = gate
+        self._clock = clock
+
+    def turn(
+        self, intake: Intake, errands: Errands, config: Config, held: Collection[Hold]
+    ) -> bool:
+        """Begin to claim what there is room for; returns whether the inbox has given all it had.
+
+        Args:
+            intake: gives the candidates.
+            errands: the work on files.
+            config: gives each photo its folder's policy.
+            held: whereof nothing is wanted, see `Intake.take`.
+        """
+        room = self._dispatcher.room
+        if room < TOGETHER:
+            return False
+        candidates = intake.take(room, held)
+        self._dispatcher.others_wait = bool(candidates)
+        for first in range(0, len(candidates), TOGETHER):
+            some = candidates[first : first + TOGETHER]
+            self._dispatcher.expect(len(some))
+            self._filework.submit(
+                partial(errands.claim, some, config),
+                partial(self._claimed, intake),
+                partial(self._broke, intake, some),
+            )
+        return len(candidates) < room
+
+    def _claimed(self, intake: Intake, outcomes: list[Taken | Missed]) -> None:
+        for outcome in outcomes:
+            if isinstance(outcome, Taken):
+                self._dispatcher.accept(outcome)
+            else:
+                self._dispatcher.missed()
+                self._let_go(intake, outcome)
+
+    def _let_go(self, intake: Intake, missed: Missed) -> None:
+        """It stays in the inbox."""
+        if missed.general is not None:
+            self._gate.close(missed.general, self._clock())
+        if missed.general is not None or isinstance(missed.error, Vanished):
+            intake.put_back(missed.candidate)
+        elif isinstance(missed.error, OSError):
+            intake.refuse(missed.candidate, missed.error.strerror or str(missed.error))
+        else:
+            intake.refuse(missed.candidate, str(missed.error))
+
+    def _broke(self, intake: Intake, candidates: list[Candidate], error: Exception) -> None:
+        """Nothing is known of any of them; what was claimed is found by the next start."""
+        for candidate in candidates:
+            self._dispatcher.missed()
+            intake.refuse(candidate, str(error))
