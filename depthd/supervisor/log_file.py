@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from depthd.contract.events import Event
-from depthd.supervisor.log_line import Entry, encode, entry_of
+from depthd.supervisor.log_line import Entry, entry_of
 
 _FILE_MODE = 0o640
 _LOOK_EVERY = 1.0  # seconds between two looks whether the file was moved, or can be had again
@@ -40,7 +40,7 @@ class LogFile:
             self._follow()
             if self._lost:
                 news = entry_of(Event.LOG_FOUND, file=str(self._path), lost=self._lost)
-                self._append(encode(news))
+                self._append(news.line)
                 self._lost = 0
             self._append(line)
         except OSError as error:

@@ -10,13 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import MutableMapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from depthd.contract.events import MEANINGS, Event
-
-Entry = MutableMapping[str, Any]
 
 LONGEST = 4000  # bytes; with its priority and its end it fits PIPE_BUF, and so is never mixed
 _LONGEST_TEXT = 600  # bytes in the line; a name of 255 bytes in UTF-8 is never cut
@@ -26,25 +25,33 @@ _COLOURS = {"debug": "2", "info": "32", "warning": "33", "error": "31"}
 _to_json = json.JSONEncoder(ensure_ascii=False, default=str).encode
 
 
+@dataclass(frozen=True)
+class Entry:
+    """An event's fields, and the same as JSON on one line."""
+
+    fields: Mapping[str, Any]
+    line: str
+
+
 def entry_of(event: Event, /, **fields: object) -> Entry:
     """An event with its time and its level."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
-    entry = {"timestamp": now, "level": MEANINGS[event].level, "event": event, **fields}
-    return bounded(entry)
+    return bounded({"timestamp": now, "level": MEANINGS[event].level, "event": event, **fields})
 
 
-def bounded(entry: Entry) -> Entry:
-    """The same entry with its texts, and if need be its other values, cut to fit a line."""
-    if len(encode(entry).encode()) <= _LONGEST_TEXT:
-        return entry
-    short = {k: _shorten(v) if isinstance(v, str) else v for k, v in entry.items()}
+def bounded(fields: Mapping[str, Any]) -> Entry:
+    """An entry with its texts, and if need be its other values, cut to fit a line."""
+    line = encode(fields)
+    if len(line.encode()) <= _LONGEST_TEXT:
+        return Entry(fields, line)
+    short = {k: _shorten(v) if isinstance(v, str) else v for k, v in fields.items()}
     for _ in range(len(short)):
         if len(encode(short).encode()) <= LONGEST:
             break
         sizes = {key: len(encode(value).encode()) for key, value in short.items()}
         longest = max(sizes, key=sizes.__getitem__)
         short[longest] = f"({sizes[longest]} bytes, left out)"
-    return short
+    return Entry(short, encode(short))
 
 
 def _shorten(text: str) -> str:
@@ -84,13 +91,13 @@ def _escape(character: str) -> str:
     return json.dumps(character)[1:-1]
 
 
-def for_people(entry: Entry, *, with_colour: bool) -> str:
+def for_people(fields: Mapping[str, Any], *, with_colour: bool) -> str:
     """Time, level and event in columns, then the fields."""
 
     def colour(code: str, text: str) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if with_colour else text
 
-    fields = dict(entry)
+    fields = dict(fields)
     head = [fields.pop("timestamp")] if "timestamp" in fields else []
     level = fields.pop("level")
     head.append(colour(_COLOURS[level], f"{level:<7}"))

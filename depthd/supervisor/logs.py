@@ -15,9 +15,10 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import structlog
+from structlog.typing import EventDict
 
 from depthd.config.declaration import Log
 from depthd.contract.events import LOG_FILE, MEANINGS, Event, most_a_minute
@@ -64,9 +65,9 @@ class Logs:
         self._sinks.close()
 
 
-def _complete(_logger: object, _level: str, fields: Entry) -> Entry:
-    """The structlog processor that turns an event's fields into an entry."""
-    return entry_of(fields.pop("event"), **fields)
+def _complete(_logger: object, _level: str, fields: EventDict) -> tuple[tuple[Entry], EventDict]:
+    """The structlog processor that turns an event's fields into the argument of our sinks."""
+    return (entry_of(fields.pop("event"), **fields),), {}
 
 
 class Sinks:
@@ -91,10 +92,10 @@ class Sinks:
         self._alarm: threading.Timer | None = None  # rings when a count is due
         self._lock = threading.Lock()
 
-    def write(self, /, **entry: Any) -> None:
+    def write(self, entry: Entry) -> None:
         with self._lock:
             self._say_what_was_left_out(now := self._clock())
-            if self._flood.admits(entry["event"], now):
+            if self._flood.admits(entry.fields["event"], now):
                 self._write(entry)
             elif self._alarm is None:
                 self._set_alarm(now)
@@ -119,7 +120,7 @@ class Sinks:
     def _write(self, entry: Entry) -> None:
         if self._console is not None:
             self._console.offer(entry)
-        news = self._file.write(encode(entry)) if self._file is not None else None
+        news = self._file.write(entry.line) if self._file is not None else None
         if news is not None and self._console is not None:
             self._console.offer(news)
 
@@ -186,11 +187,12 @@ class Console:
         self.close = self._drain.close
 
     def _write(self, entry: Entry) -> None:
-        priority = ""
+        fields, line, priority = entry.fields, entry.line, ""
         if self._is_journal:  # which notes the time of each line itself
-            entry = {key: value for key, value in entry.items() if key != "timestamp"}
-            priority = f"<{_PRIORITIES[entry['level']]}>"
-        line = encode(entry) if self._as_json else for_people(entry, with_colour=self._with_colour)
+            fields = {key: value for key, value in fields.items() if key != "timestamp"}
+            priority, line = f"<{_PRIORITIES[fields['level']]}>", encode(fields)
+        if not self._as_json:
+            line = for_people(fields, with_colour=self._with_colour)
         data = f"{priority}{line}\n".encode()
         with suppress(OSError):
             while data:
