@@ -1,7 +1,8 @@
 """Keeps a worker alive: starts, restarts with backoff, exchanges, and never gives up on it.
 
 Only before the first one is ready does a worker that cannot serve end the service, with the exit
-code that it names; later that is a matter of time. Knows workers and messages, no jobs.
+code that it names; later that is a matter of time, unless somebody waits for a single run's end.
+Knows workers and messages, no jobs.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ StartWorker = Callable[[Config, bool], Worker]
 _RESTART = Backoff(first=0.25, longest=30.0)
 _UNAVAILABLE = Backoff(first=5.0, longest=300.0)
 _FORGOTTEN_AFTER = 60.0  # seconds of health after which earlier deaths no longer count
-_STARTS_THAT_FAIL = 5  # in a row, before the first worker is ready
+_STARTS_IN_VAIN = 5  # in a row, before the first worker is ready, or in a single run
 _REMEMBERED_DEATHS = 100
 _HOUR = 3600.0
 _LAST_GASP = 10.0  # seconds that a killed worker may take to be gone before another is started
@@ -73,18 +74,19 @@ class Keeper:
         start: starts a worker process.
         config: the settings to serve with.
         emit: writes a log event.
-        is_busy: a stream of photos waits for the first one.
+        once: a single run: photos wait for the first worker, and somebody for the end.
     """
 
-    def __init__(self, start: StartWorker, config: Config, emit: Emit, *, is_busy: bool) -> None:
+    def __init__(self, start: StartWorker, config: Config, emit: Emit, *, once: bool) -> None:
         self._start = start
         self._emit = emit
-        self._is_busy = is_busy
+        self._once = once
         self._current: _Held | None = None
         self._next: _Held | None = None  # to take the place of the current one
         self._dying: list[tuple[Worker, float]] = []
         self._restart_at = 0.0
         self._failures = 0
+        self._starts_in_vain = 0
         self._healthy_since = NEVER
         self._was_ever_ready = False
         self._deaths: deque[float] = deque(maxlen=_REMEMBERED_DEATHS)
@@ -143,6 +145,7 @@ class Keeper:
             try:
                 self._current = self._begin(self.config, now)
             except OSError as error:  # no memory, no process, no descriptor left: it may pass
+                self._starts_in_vain += 1
                 self._fail(now, f"no worker can be started: {error}", _RESTART)
         # Last: a worker that got the descriptor numbers of a dead one at once would not be watched.
         self._reap(now)
@@ -227,7 +230,7 @@ class Keeper:
     # inside ------------------------------------------------------------------------------------
 
     def _begin(self, config: Config, now: float) -> _Held:
-        worker = self._start(config, self._is_busy and not self._was_ever_ready)
+        worker = self._start(config, self._once and not self._was_ever_ready)
         self._emit(Event.WORKER_STARTED, pid=worker.pid)
         return _Held(worker, config, now + config.worker.start_timeout)
 
@@ -281,6 +284,7 @@ class Keeper:
     def _became_ready(self, held: _Held, ready: Ready, now: float) -> None:
         held.ready = ready
         self._was_ever_ready = True
+        self._starts_in_vain = 0
         self.step = self.trouble = ""
         if held is self._current:
             self._healthy_since = now
@@ -300,6 +304,7 @@ class Keeper:
         self._emit(Event.WORKER_UNAVAILABLE, reason=why.message, hint=why.hint)
         self._let_go(held, now)
         self._current = None
+        self._starts_in_vain += 1
         self._fail(now, why.message, _UNAVAILABLE)
 
     def _refuse_next(self, reason: str, **more: str) -> None:
@@ -318,15 +323,17 @@ class Keeper:
         self._current = None
         self.restarts += 1
         self._deaths.append(now)
+        self._starts_in_vain += held.ready is None
         self._fail(now, reason, _RESTART)
 
     def _fail(self, now: float, reason: str, backoff: Backoff) -> None:
         self._failures += 1
         self._healthy_since = NEVER
         self.trouble = reason
-        if not self._was_ever_ready and self._failures >= _STARTS_THAT_FAIL:
+        is_waited_for = self._once or not self._was_ever_ready
+        if is_waited_for and self._starts_in_vain >= _STARTS_IN_VAIN:
             raise UnavailableError(
-                f"no worker became ready in {self._failures} starts: {reason}",
+                f"no worker became ready in {self._starts_in_vain} starts: {reason}",
                 "run 'depthd check'; the worker's own words are on standard error",
             )
         self._restart_at = now + backoff.after(self._failures)

@@ -121,8 +121,14 @@ class WorkerProcess:
         # Without the folders, which may be many: each job comes with the policy of its own.
         served = config.model_dump(mode="json", exclude={"folders"})
         setup = Setup(version=__version__, config=served, is_busy=is_busy)
-        with suppress(Closed):
-            ours.send(encode(setup))
+        try:
+            with suppress(Closed):
+                ours.send(encode(setup))
+        except OSError:  # no memory for it
+            self.kill()
+            self._process.wait()
+            self.close()
+            raise
 
     @property
     def pid(self) -> int:

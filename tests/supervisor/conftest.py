@@ -14,8 +14,8 @@ def set_stage(tmp_path: Path) -> Iterator[Callable[..., Stage]]:
     """Makes stages; `settings` are sections of the configuration."""
     stages: list[Stage] = []
 
-    def make(**settings: object) -> Stage:
-        stages.append(Stage(tmp_path, **settings))
+    def make(*, once: bool = False, **settings: object) -> Stage:
+        stages.append(Stage(tmp_path, once=once, **settings))
         return stages[-1]
 
     yield make

@@ -212,7 +212,7 @@ def hide_record(patch: pytest.MonkeyPatch, job: Job) -> None:
 class Stage:
     """Dispatcher, keeper and files of one root."""
 
-    def __init__(self, root: Path, **settings: object) -> None:
+    def __init__(self, root: Path, *, once: bool = False, **settings: object) -> None:
         self.root = root
         self.config = Config.model_validate({"root": root, **settings})
         self.clock = Clock()
@@ -222,7 +222,7 @@ class Stage:
         self.parts = Parts.build(self.config)
         self.filework = FileWork(0, lambda: None)
         self.gate = Gate(self.emit)
-        self.keeper = Keeper(self.start_worker, self.config, self.emit, is_busy=False)
+        self.keeper = Keeper(self.start_worker, self.config, self.emit, once=once)
         self.dispatcher = Dispatcher(
             self.config,
             self.parts.errands,

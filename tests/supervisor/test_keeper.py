@@ -9,7 +9,7 @@ from stage import PlayedWorker, Stage
 
 from depthd.channel.messages import Hello, ProtocolError, Started, Unavailable
 from depthd.config import Config
-from depthd.contract.errors import DepthdError, ExitCode
+from depthd.contract.errors import DepthdError, ExitCode, UnavailableError
 from depthd.contract.events import Event
 from depthd.supervisor.backoff import Backoff
 
@@ -99,6 +99,21 @@ def test_later_unavailable_is_tried_for_ever_with_the_reason_in_sight(stage: Sta
     assert stage.keeper.trouble == ""
     job = stage.claim("a.jpg")
     assert job.id in stage.worker.given
+
+
+def test_a_single_run_does_not_wait_for_ever_for_a_worker(set_stage: Set) -> None:
+    stage = set_stage(once=True)
+    stage.ready()
+    stage.worker.die()
+    stage.play()
+    for _ in range(4):
+        stage.play(400)
+        stage.worker.say(unavailable())
+        stage.play()
+    stage.play(400)
+    stage.worker.say(unavailable())
+    with pytest.raises(UnavailableError, match="no weights"):
+        stage.play()
 
 
 def test_no_process_to_be_had_for_a_while(stage: Stage) -> None:
