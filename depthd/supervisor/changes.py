@@ -104,11 +104,15 @@ class Installation:
         self._known = _signature(self._file)
 
     def has_changed(self) -> bool:
-        """Whether another version is installed now."""
+        """Whether another version was installed since the last look."""
         now = _signature(self._file)
         if now is None or now == self._known:
             return False
         self._known = now
+        return self.is_other()
+
+    def is_other(self) -> bool:
+        """Whether what is installed is not what runs."""
         try:
             found = _VERSION.search(self._file.read_text(encoding="utf-8"))
         except OSError:

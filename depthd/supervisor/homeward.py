@@ -177,6 +177,13 @@ class Homeward:
 
     def _settled(self, entry: Entry, found: Recovered) -> None:
         entry.reason = ""
+        if found.target is not None:  # an error had hidden that it is out
+            self._emit(
+                Event.PHOTO_PUBLISHED,
+                job=entry.job.id,
+                name=entry.job.name,
+                output=found.target.path,
+            )
         self.take_up(entry, found, max_attempts=entry.job.attempts + 1)
 
     def _brought(self, entry: Entry, brought: Brought) -> None:

@@ -129,7 +129,7 @@ class Service:
         self._held = Held(config.folder("state"), self._emit)
         threads = FILE_THREADS if file_threads is None else file_threads
         self._filework = FileWork(threads, signals.wake)
-        self._keeper = Keeper(start, config, self._emit, is_busy=once)
+        self._keeper = Keeper(start, config, self._emit, once=once)
         self._dispatcher = Dispatcher(
             config, parts.errands, self._filework, self._keeper, self._gate, self._emit, clock
         )
@@ -205,7 +205,7 @@ class Service:
         wishes = [self._keeper.turn(now)]
         news = self._keeper.poll(now)
         self._dispatcher.hear(news)
-        if news.is_other_version:
+        if news.is_other_version and self._installation.is_other():
             self._upgrade(now)
         if now >= self._intake_due or self._intake_woke:
             self._intake_woke = False
@@ -293,10 +293,10 @@ class Service:
                 if self._stop_deadline is None:
                     self._heed_reload(now)
             elif self._stop_deadline is None:
-                self._begin_anew = False
                 self._stop(now, reason=number.name)
-            else:
+            elif self._begin_anew:  # the first one: it stops already, and then stays so
                 self._begin_anew = False
+            else:
                 self._stop_deadline = now
 
     def _stop(self, now: float, reason: str) -> None:
@@ -321,8 +321,8 @@ class Service:
             changes = Changes.between(self._config, config)
             if changes.folders:
                 self._plan_exchange(config)
-        except DepthdError as error:
-            self._emit(Event.RELOAD_REFUSED, reason=error.message)
+        except (DepthdError, OSError) as error:
+            self._emit(Event.RELOAD_REFUSED, reason=str(error))
             self._why = "the new configuration is refused, see the log"
         else:
             self._why = ""

@@ -310,16 +310,49 @@ def test_holds_that_make_no_sense_change_nothing(played: Played) -> None:
 # versions, ownership -------------------------------------------------------------------------
 
 
-def test_a_worker_of_another_version_makes_the_service_begin_anew(played: Played) -> None:
+def _meet_another_version(played: Played) -> None:
     played.workers[-1].die()
     played.turn_until(lambda: len(played.workers) == 2)
     played.workers[-1].said = [Hello(version="99")]
+
+
+def test_a_worker_of_another_version_makes_the_service_begin_anew(
+    played: Played, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "__init__.py"
+    package.write_text('__version__ = "99"\n')
+    monkeypatch.setattr(played.service._installation, "_file", package)
+    _meet_another_version(played)
     played.turn_until(lambda: "service.upgraded" in played.events())
     played.turn_until(lambda: played.service._result(time.monotonic()) is not None)
     result = played.service._result(time.monotonic())
     assert result is not None
     assert result.begin_anew
     assert result.exit_code == ExitCode.OK
+
+
+def test_beginning_anew_as_the_same_version_would_be_a_circle(played: Played) -> None:
+    _meet_another_version(played)
+    played.turn_until(lambda: not played.workers[-1].said)
+    played.service.turn()
+    assert "service.upgraded" not in played.events()
+
+
+def test_the_first_signal_while_it_begins_anew_still_lets_photos_come_home(
+    played: Played,
+) -> None:
+    played.drop("a.jpg")
+    played.turn_until(lambda: bool(played.workers[-1].given))
+    played.service._upgrade(time.monotonic())
+    played.signals.pending.append(signal.SIGTERM)
+    played.service._heed_signals()
+    assert played.service._result(time.monotonic()) is None
+    for job in list(played.workers[-1].given):
+        played.workers[-1].render(job)
+    played.turn_until(lambda: played.is_done("a.jpg"))
+    result = played.service._result(time.monotonic())
+    assert result is not None
+    assert not result.begin_anew
 
 
 def test_another_version_on_the_disk_is_noticed(
