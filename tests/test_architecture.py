@@ -34,9 +34,10 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("channel", "config", "contract", "decode", "estimate", "model", "publish", "render"),
         *("system", "worker"),
     },
+    "page": {"config", "contract", "intake", "metres", "publish", "system"},
     "cli": {
         *("bench", "channel", "config", "contract", "estimate", "intake", "model", "publish"),
-        *("metres", "render", "spool", "supervisor", "system", "worker"),
+        *("metres", "page", "render", "spool", "supervisor", "system", "worker"),
     },
     "training": {"config", "contract", "decode", "estimate", "metres", "model", "render", "system"},
     "samples": set(),
@@ -52,6 +53,7 @@ LIGHT_ROOMS = {
     "intake",
     "spool",
     "supervisor",
+    "page",
 }
 ONLY_CLI_PRINTS = {"click", "rich"}
 

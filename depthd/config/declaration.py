@@ -181,6 +181,37 @@ class Log(Section):
     file: bool = Field(True, description="also write log/depthd.jsonl")
 
 
+class Page(Section):
+    """The web page of `depthd page`; the daemon itself needs none of this."""
+
+    address: str = Field(
+        "127.0.0.1",
+        min_length=1,
+        description="where it listens; any other than this machine's own demands a password",
+    )
+    port: int = Field(8080, ge=0, le=65535, description="0 takes one that is free")
+    password_file: Path | None = Field(
+        None,
+        description="its first line is the password; empty makes one where one is demanded, shown "
+        "once at the first start",
+    )
+    readonly: bool = Field(False, description="look only: no upload, no retry, no reference points")
+    max_upload: Size = Field(200_000_000, gt=0, description="largest file that is taken")
+    max_uploads: int = Field(4, ge=1, le=100, description="uploads at the same time")
+    max_waiting: int = Field(
+        1000,
+        ge=1,
+        le=1_000_000,
+        description="photos from the page that may wait in the inbox; more are refused",
+    )
+    max_connections: int = Field(256, ge=8, le=10_000, description="at the same time")
+    state: Path | None = Field(
+        None,
+        description="folder of the page's own, for the key of its cookies and the password that it "
+        "made; empty means page/ in paths.state",
+    )
+
+
 class Config(Section):
     """Everything that can be set."""
 
@@ -209,6 +240,7 @@ class Config(Section):
     disk: Disk = Disk()
     status: Status = Status()
     log: Log = Log()
+    page: Page = Page()
 
     def folder(self, name: str) -> Path:
         """Absolute path of inbox, work, outbox, done, failed, log or state."""

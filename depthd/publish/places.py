@@ -26,14 +26,20 @@ _NO_FOLDER = frozenset({errno.ENOENT, *files.NOT_FOLLOWED, *files.REFUSED_NAME})
 class Place:
     """One of the three folders.
 
+    Args:
+        root: its path.
+        owned_like: a folder of the daemon's own, for a process that only looks, as whatever user:
+            nothing is made here.
+
     Attributes:
         root: its path.
         private: our own folder in it, for files that have no name yet.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, owned_like: Path | None = None) -> None:
         self.root = root
         self.private = PrivateFolder(root)
+        self._owned_like = owned_like
 
     @contextmanager
     def make_folder(self, name: SetName, *, ours_only: bool = False) -> Iterator[int]:
@@ -83,9 +89,27 @@ class Place:
         return f"{self.root}/{name.path}"
 
     def owner(self) -> int:
-        """The user id that our own files have here."""
+        """The user id that the daemon's own files have here.
+
+        Raises:
+            OSError: the folder cannot be written; of one who only looks, the daemon's own folder
+                is not there.
+        """
+        if self._owned_like is not None:
+            return self._owner_by_looks(os.stat(self._owned_like).st_uid)
         with self.private.open() as handle:
             return os.fstat(handle).st_uid
+
+    def _owner_by_looks(self, daemon: int) -> int:
+        """The daemon's user id, or that which its files have where a disk knows no owners.
+
+        There the private folder has the same owner as everything else.
+        """
+        try:
+            owner = os.stat(self.root / self.private.name, follow_symlinks=False).st_uid
+        except OSError:
+            return daemon
+        return owner if owner == os.stat(self.root).st_uid else daemon
 
     def probe(self, size: int) -> None:
         """Write, sync and remove a file of so many bytes.
@@ -104,12 +128,20 @@ class Places:
         outbox: results.
         done: originals that were processed; None where there is no such folder.
         failed: originals that were not.
+        owned_like: as of `Place`.
     """
 
-    def __init__(self, outbox: Path, done: Path | None = None, failed: Path | None = None) -> None:
-        self.outbox = Place(outbox)
-        self.done = Place(done) if done else None
-        self.failed = Place(failed) if failed else None
+    def __init__(
+        self,
+        outbox: Path,
+        done: Path | None = None,
+        failed: Path | None = None,
+        *,
+        owned_like: Path | None = None,
+    ) -> None:
+        self.outbox = Place(outbox, owned_like=owned_like)
+        self.done = Place(done, owned_like=owned_like) if done else None
+        self.failed = Place(failed, owned_like=owned_like) if failed else None
 
     @property
     def all(self) -> tuple[Place, ...]:

@@ -47,7 +47,7 @@ def put_back(home: Place, inbox: Path, name: SetName) -> SetName:
         with home.folder(form) as source:
             if source is None or about_plain(form.base, source) is None:
                 continue
-            mode = files.folder_mode(inbox)
+            mode = files.mode_for_all(inbox)
             with files.beneath(inbox, form.folders, create_mode=mode) as target:
                 _move(form.base, source, target, inbox)
                 os.fsync(target)

@@ -1,7 +1,8 @@
 """Published sets: read, and removed as a whole.
 
-For programs beside the daemon, which may run or not; they run as its user, because only what is
-that user's own is believed or removed. Knows names, places and files; no configuration.
+For programs beside the daemon, which may run or not. Only what is the daemon's own is believed or
+removed: who removes runs as its user, who reads may be another (`Place.owned_like`). Knows names,
+places and files; no configuration.
 """
 
 from __future__ import annotations

@@ -173,6 +173,15 @@ def folder_mode(root: Path) -> int:
     return root.stat().st_mode & 0o1777
 
 
+def mode_for_all(root: Path) -> int:
+    """The same for folders that somebody else than the root's owner makes.
+
+    In a sticky one of theirs the root's owner could not move what lies in it.
+    """
+    about = root.stat()
+    return about.st_mode & (0o1777 if about.st_uid == os.geteuid() else 0o777)
+
+
 def exists(name: str, dir_fd: int) -> bool:
     """Whether a name is taken, by whatever kind of entry; False for one that cannot be."""
     return _look(name, dir_fd) is not None

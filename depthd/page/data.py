@@ -1,0 +1,163 @@
+"""Files, pictures and numbers that pages and scripts ask for. Knows requests and results."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from depthd.contract.formats import Format
+from depthd.page.depth import MOST_VALUES, Depth, NotDepth, thumbnail
+from depthd.page.results import Opened, closing
+from depthd.page.sending import file_answer, zip_answer
+from depthd.page.site import name_in, query, site_of
+from depthd.publish.sets import Set
+
+_ARRAYS = (Format.NPY, Format.PFM, Format.METRES)
+_MOST_THUMBNAILS = 600  # kept, of some 12 kB each
+
+
+def result(request: Request) -> Response:
+    """One file of a set: to be saved, or with `show` a picture."""
+    site, asked = site_of(request), query(request)
+    found = site.results.set(name_in(request))
+    if found is None or asked.get("format") not in list(Format):
+        return _nothing()
+    opened = site.results.open_result(found, Format(asked["format"]))
+    return _file(request, opened, shown="show" in asked)
+
+
+def manifest(request: Request) -> Response:
+    """A set's manifest."""
+    site = site_of(request)
+    found = site.results.set(name_in(request))
+    return _file(request, site.results.open_manifest(found) if found else None, shown=False)
+
+
+def original(request: Request) -> Response:
+    """The photo of a set."""
+    site = site_of(request)
+    found = site.results.set(name_in(request))
+    opened = site.results.open_original(found) if found else None
+    return _file(request, opened, shown="show" in query(request))
+
+
+def failed_photo(request: Request) -> Response:
+    """A photo in failed/."""
+    site = site_of(request)
+    failure = site.results.failure(name_in(request))
+    opened = site.results.open_failed(failure) if failure else None
+    return _file(request, opened, shown="show" in query(request))
+
+
+def archive(request: Request) -> Response:
+    """All files of a set in one zip."""
+    site = site_of(request)
+    found = site.results.set(name_in(request))
+    if found is None:
+        return _nothing()
+    base = found.name.base
+    files: list[tuple[str, Callable[[], Opened | None]]] = [
+        (base, partial(site.results.open_original, found)),
+        (found.name.manifest, partial(site.results.open_manifest, found)),
+    ]
+    files += [(f.name, partial(site.results.open_result, found, f.format)) for f in found.files]
+    return zip_answer(f"{base}.zip", files)
+
+
+def depth(request: Request) -> Response:
+    """Depth as numbers: four uint32 (width, height, and those of what follows), then float32.
+
+    `most` bounds how many values there are across and down; they are every so many of the array.
+    """
+    site, asked = site_of(request), query(request)
+    found = site.results.set(name_in(request))
+    if found is None or asked.get("format") not in _ARRAYS:
+        return _nothing()
+    opened = site.results.open_result(found, Format(asked["format"]))
+    if opened is None:
+        return _nothing()
+    try:
+        array = Depth.of(opened)
+    except NotDepth:
+        os.close(opened.handle)
+        return _nothing()
+    most = (
+        min(int(asked["most"]), MOST_VALUES) if asked.get("most", "").isdecimal() else MOST_VALUES
+    )
+    step = array.step_for(max(most, 16))
+    width, height = array.size_at(step)
+
+    def parts() -> Iterator[bytes]:
+        with closing(opened):
+            yield struct.pack("<IIII", array.width, array.height, width, height)
+            waiting = bytearray()
+            for row in array.rows(step):
+                waiting += row
+                if len(waiting) > 1 << 18:
+                    yield bytes(waiting)
+                    waiting.clear()
+            yield bytes(waiting)
+
+    headers = {
+        "content-length": str(16 + 4 * width * height),
+        "cache-control": "private, no-cache",
+        "etag": opened.tag,
+    }
+    if request.headers.get("if-none-match") == opened.tag:
+        os.close(opened.handle)
+        return Response(status_code=304, headers=headers)
+    return StreamingResponse(parts(), media_type="application/octet-stream", headers=headers)
+
+
+class Thumbnails:
+    """Small heatmaps, made of the depth when they are asked for first, and kept in memory."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[str, bytes] = OrderedDict()
+
+    def answer(self, request: Request) -> Response:
+        """The preview if the worker made one, else a small heatmap, else the heatmap itself."""
+        site = site_of(request)
+        found = site.results.set(name_in(request))
+        if found is None:
+            return _nothing()
+        if (opened := site.results.open_result(found, Format.PREVIEW)) is not None:
+            return file_answer(request, opened, shown=True, is_versioned=True)
+        for kind in (Format.NPY, Format.PFM):
+            if (opened := site.results.open_result(found, kind)) is not None:
+                with closing(opened):
+                    try:
+                        picture = self._made(found, opened)
+                    except NotDepth:
+                        break
+                headers = {"cache-control": "private, max-age=31536000, immutable"}
+                return Response(picture, media_type="image/png", headers=headers)
+        opened = site.results.open_result(found, Format.HEATMAP)
+        if opened is None:
+            return _nothing()
+        return file_answer(request, opened, shown=True, is_versioned=True)
+
+    def _made(self, found: Set, opened: Opened) -> bytes:
+        key = f"{found.name.path}\0{opened.tag}"
+        picture = self._kept.get(key)
+        if picture is None:
+            picture = self._kept[key] = thumbnail(Depth.of(opened))
+            if len(self._kept) > _MOST_THUMBNAILS:
+                self._kept.popitem(last=False)
+        return picture
+
+
+def _file(request: Request, opened: Opened | None, *, shown: bool) -> Response:
+    if opened is None:
+        return _nothing()
+    return file_answer(request, opened, shown=shown)
+
+
+def _nothing() -> Response:
+    return Response(status_code=404)

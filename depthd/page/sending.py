@@ -1,0 +1,147 @@
+"""Files and archives as answers: read in pieces, never whole in memory.
+
+Knows open files and headers; nothing of names' meaning.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import zipfile
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from io import RawIOBase
+from urllib.parse import quote
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from depthd.page.results import Opened
+
+_PIECE = 1 << 18
+_READ_AT = 12  # bytes by which a picture is known
+_SIGNATURES = (
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"GIF8", "image/gif"),
+    (b"BM", "image/bmp"),
+)
+_FOREVER = "private, max-age=31536000, immutable"
+
+
+def picture_type(opened: Opened) -> str | None:
+    """The type of a picture that browsers show, by its content; None of any other."""
+    start = os.pread(opened.handle, _READ_AT, 0)
+    for signature, kind in _SIGNATURES:
+        if start.startswith(signature):
+            return kind
+    if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
+        return "image/webp"
+    if start[4:8] == b"ftyp" and start[8:12] in (b"avif", b"avis"):
+        return "image/avif"
+    return None
+
+
+def file_answer(
+    request: Request, opened: Opened, *, shown: bool, is_versioned: bool = False
+) -> Response:
+    """An open file, which is closed at the end.
+
+    Args:
+        request: that asks for it.
+        opened: the file.
+        shown: as a picture, if it is one that browsers show; else to be saved.
+        is_versioned: the address changes with the content.
+    """
+    kind = picture_type(opened) if shown else None
+    headers = {
+        "etag": opened.tag,
+        "cache-control": _FOREVER if is_versioned else "private, no-cache",
+        "content-disposition": "inline" if kind else _attachment(opened.name),
+        # Whatever somebody's file is: it is nothing that can do anything.
+        "content-security-policy": "default-src 'none'; sandbox",
+    }
+    if request.headers.get("if-none-match") == opened.tag:
+        os.close(opened.handle)
+        return Response(status_code=304, headers=headers)
+    headers["content-length"] = str(opened.size)
+    return StreamingResponse(
+        _pieces(opened), headers=headers, media_type=kind or "application/octet-stream"
+    )
+
+
+async def _pieces(opened: Opened) -> AsyncIterator[bytes]:
+    """Exactly as many bytes as were promised, or none more at all."""
+    position = 0
+    try:
+        while position < opened.size:
+            most = min(_PIECE, opened.size - position)
+            piece = await run_in_threadpool(os.pread, opened.handle, most, position)
+            if not piece:
+                raise EOFError(f"{opened.name} became shorter while it was sent")
+            position += len(piece)
+            yield piece
+    finally:
+        os.close(opened.handle)
+
+
+def zip_answer(name: str, files: Sequence[tuple[str, Callable[[], Opened | None]]]) -> Response:
+    """An archive, made while it is sent; nothing is compressed, because the files are.
+
+    Args:
+        name: of the archive.
+        files: the name of each in it, and what opens it.
+    """
+    return StreamingResponse(
+        _zipped(files),
+        media_type="application/zip",
+        headers={"content-disposition": _attachment(name)},
+    )
+
+
+class _Sink(RawIOBase):
+    """Keeps what was written until it is taken; cannot be sought in."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: object) -> int:
+        piece = bytes(data)  # type: ignore[call-overload]
+        self._pieces.append(piece)
+        return len(piece)
+
+    def take(self) -> bytes:
+        taken = b"".join(self._pieces)
+        self._pieces.clear()
+        return taken
+
+
+def _zipped(files: Sequence[tuple[str, Callable[[], Opened | None]]]) -> Iterator[bytes]:
+    sink = _Sink()
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:
+        for name, open_it in files:
+            opened = open_it()
+            if opened is None:
+                continue
+            try:
+                when = time.localtime(max(opened.modified / 1e9, 315_619_200))[:6]
+                info = zipfile.ZipInfo(name.encode(errors="replace").decode(), when)
+                with archive.open(info, "w", force_zip64=opened.size > 1 << 31) as entry:
+                    position = 0
+                    while piece := os.pread(opened.handle, _PIECE, position):
+                        position += len(piece)
+                        entry.write(piece)
+                        yield sink.take()
+            finally:
+                os.close(opened.handle)
+    yield sink.take()
+
+
+def _attachment(name: str) -> str:
+    """The header that makes a browser save; the name in ASCII and as it is (RFC 6266)."""
+    plain = "".join(c if c.isascii() and (c.isalnum() or c in "._-~") else "_" for c in name)
+    exact = quote(os.fsencode(name), safe="")
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{exact}"

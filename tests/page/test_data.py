@@ -1,0 +1,256 @@
+"""What scripts and people get: numbers as they are, archives whole, photos where they belong."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from page.scene import Page, Scene
+from unprivileged import needs_root
+
+from depthd.contract.errors import FAULTS
+from depthd.page.depth import palette
+from depthd.page.strings import LANGUAGES, table
+from depthd.render import colors
+
+
+def test_depth_is_the_arrays_own(page: Page, scene: Scene) -> None:
+    array = np.load(scene.root / "outbox/cam1/cat.jpg.depth.npy")
+    for most, step in ((1536, 1), (100, 5), (16, 29)):
+        data = page.get(f"/depth?name=cam1/cat.jpg&format=npy&most={most}").content
+        width, height, across, down = np.frombuffer(data[:16], "<u4")
+        assert (height, width) == array.shape
+        values = np.frombuffer(data[16:], "<f4").reshape(down, across)
+        np.testing.assert_array_equal(values, array[::step, ::step])
+
+
+def test_pfm_is_turned_upright(page: Page, scene: Scene, cat: bytes) -> None:
+    results = scene.made(cat, formats=("pfm", "npy"))
+    scene.publish("pfm.jpg", cat, results)
+    (scene.root / "outbox/pfm.jpg.depth.npy").unlink()
+    both = [
+        page.get(f"/depth?name={name}&format={kind}&most=90").content
+        for name, kind in (("cam1/cat.jpg", "npy"), ("pfm.jpg", "pfm"))
+    ]
+    assert both[0] == both[1]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x93NUMPY",
+        b"\x93NUMPY\x01\0\xff\xff{",
+        b"Pf\n9 9\n-1.0\n",
+        b"\x93NUMPY\x01\0\x10\0" + b"(" * 16,
+    ],
+)
+def test_an_array_that_is_none_is_not_there(
+    page: Page, scene: Scene, cat: bytes, content: bytes
+) -> None:
+    scene.publish("broken.jpg", cat, scene.made(cat))
+    (scene.root / "outbox/broken.jpg.depth.npy").write_bytes(content)
+    assert page.get("/depth?name=broken.jpg&format=npy").status == 404
+    assert page.get("/thumbnail?name=broken.jpg").status == 200
+
+
+def test_a_thumbnail_has_the_depths_colours(page: Page, scene: Scene) -> None:
+    answer = page.get("/thumbnail?name=cam1/cat.jpg&v=1")
+    assert "immutable" in answer.headers["cache-control"]
+    array = np.load(scene.root / "outbox/cam1/cat.jpg.depth.npy")
+    picture = cv2.imdecode(np.frombuffer(answer.content, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    small = array[::3, ::3]
+    assert picture.shape[:2] == small.shape
+    indices = ((small - small.min()) / (small.max() - small.min()) * 255).astype(np.uint8)
+    expected = colors.palette("inferno")[indices].astype(int)
+    assert np.abs(picture.astype(int) - expected).max() < 8
+
+
+def test_the_preview_is_the_thumbnail_where_there_is_one(
+    page: Page, scene: Scene, cat: bytes
+) -> None:
+    scene.publish("preview.jpg", cat, scene.made(cat, formats=("heatmap", "preview")))
+    answer = page.get("/thumbnail?name=preview.jpg")
+    assert answer.content == (scene.root / "outbox/preview.jpg.preview.jpg").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["inferno", "magma", "viridis", "turbo", "gray"])
+def test_the_palettes_are_the_workers(name: Any) -> None:
+    assert palette(name) == colors.palette(name).tobytes()
+
+
+def test_the_archive_holds_every_file(page: Page, scene: Scene, cat: bytes) -> None:
+    answer = page.get("/zip?name=cam1/cat.jpg")
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert archive.testzip() is None
+        held = {name: archive.read(name) for name in archive.namelist()}
+    outbox = scene.root / "outbox/cam1"
+    listed = ("cat.jpg.heatmap.png", "cat.jpg.depth.npy", "cat.jpg.json")
+    assert held == {"cat.jpg": cat} | {name: (outbox / name).read_bytes() for name in listed}
+
+
+def test_files_are_whole_and_not_sent_twice(page: Page, scene: Scene) -> None:
+    path = "/result?name=cam1/cat.jpg&format=npy"
+    first = page.get(path)
+    assert first.content == (scene.root / "outbox/cam1/cat.jpg.depth.npy").read_bytes()
+    assert first.headers["content-disposition"].startswith(
+        'attachment; filename="cat.jpg.depth.npy"'
+    )
+    again = page.get(path, if_none_match=first.headers["etag"])
+    assert (again.status, again.content) == (304, b"")
+    head = page.ask("HEAD", path)
+    assert head.headers["content-length"] == str(len(first.content))
+
+
+def test_an_upload_is_the_photo_and_never_replaces_one(
+    page: Page, scene: Scene, cat: bytes
+) -> None:
+    first = json.loads(page.upload("mine.jpg", cat, "new/deep").content)
+    second = json.loads(page.upload("mine.jpg", cat + b"x", "new/deep").content)
+    assert first["name"] == "new/deep/mine.jpg"
+    assert second["name"].startswith("new/deep/mine~")
+    assert (scene.root / "inbox" / first["name"]).read_bytes() == cat
+    assert (scene.root / "inbox" / second["name"]).read_bytes() == cat + b"x"
+    assert first["sha256"] == hashlib.sha256(cat).hexdigest()
+    taken = json.loads(page.upload("cat.jpg", cat, "cam1").content)
+    assert taken["name"].startswith("cam1/cat~"), "a result has this name"
+
+
+def test_what_became_of_an_upload_is_told(page: Page, scene: Scene, cat: bytes) -> None:
+    sent = json.loads(page.upload("soon.jpg", cat).content)
+    ask = f"/arrival?name={sent['key']}&sha256={sent['sha256']}&since={sent['since']}"
+    assert json.loads(page.get(ask).content) == {"state": "waiting"}
+    scene.publish("soon.jpg", cat, scene.made(cat))
+    assert json.loads(page.get(ask).content) == {"state": "done", "key": "soon.jpg"}
+    other = json.loads(page.upload("later.jpg", cat).content)
+    scene.fail("later.jpg", cat, failed="20990101T000000.000Z")
+    ask = f"/arrival?name={other['key']}&sha256={other['sha256']}&since={other['since']}"
+    assert json.loads(page.get(ask).content) == {"state": "failed", "key": "later.jpg"}
+
+
+def test_a_failed_photo_goes_back(page: Page, scene: Scene) -> None:
+    scene.fail("again.jpg", b"photo")
+    page.wait_until(lambda: b"again.jpg" in page.get("/failed").content, "failure")
+    assert page.post("/retry?name=again.jpg").status == 200
+    assert (scene.root / "inbox/again.jpg").read_bytes() == b"photo"
+    assert not (scene.root / "failed/again.jpg").exists()
+    assert page.post("/retry?name=again.jpg").status == 404
+    scene.fail("again.jpg", b"another")
+    assert page.post("/retry?name=again.jpg").status == 409
+    assert (scene.root / "inbox/again.jpg").read_bytes() == b"photo"
+
+
+@pytest.fixture
+def camera(scene: Scene, tmp_path: Path) -> Iterator[tuple[Page, Path]]:
+    file = tmp_path / "cam1.csv"
+    file.write_text("x,y,metres\n1,1,1\n2,2,2\n3,3,3\n")
+    with Page(scene.root, f"folders.cam1.references_file={file}") as page:
+        yield page, file
+
+
+def test_points_go_into_the_file_that_is_named(camera: tuple[Page, Path]) -> None:
+    from depthd.metres.references import References  # noqa: PLC0415
+
+    page, file = camera
+    body = {"points": [[10, 20.5, 1.5], [30, 40, 2], [50, 60, 3.25]], "size": [451, 300]}
+    answer = page.post("/points?folder=cam1", json.dumps(body).encode())
+    assert answer.status == 200, answer.content
+    read = References.read(file)
+    assert read.points == ((10, 20.5, 1.5), (30, 40, 2), (50, 60, 3.25))
+    assert read.size == (451, 300)
+    assert b"30.0, 40.0, 2.0" in page.get("/camera?folder=cam1").content
+    before = file.read_bytes()
+    for wrong in (
+        b"", b"[]", b"{", b"0", b'{"points": [], "size": [1, 1]}',
+        b'{"points": [[1, 2]], "size": [1, 1]}',
+        b'{"points": [[1, 2, -3]], "size": [1, 1]}', b'{"points": [[NaN, 2, 3]], "size": [1, 1]}',
+        b'{"points": [[1, 2, 3]], "size": null}', b"[" * 50_000,
+    ):  # fmt: skip
+        assert page.post("/points?folder=cam1", wrong).status == 400, wrong
+    for other in ("cam2", "", "../cam1", str(file)):
+        assert page.post(f"/points?folder={other}", json.dumps(body).encode()).status == 400
+    assert file.read_bytes() == before
+
+
+@needs_root
+def test_a_page_of_another_user_reads_all_and_moves_only_its_own(
+    scene: Scene, cat: bytes, tmp_path: Path
+) -> None:
+    """As the unit runs it: the folders are the daemon's, sticky and open to the group."""
+    from unprivileged import NOBODY, as_nobody  # noqa: PLC0415
+
+    from depthd.config import Config  # noqa: PLC0415
+    from depthd.contract.names import SetName  # noqa: PLC0415
+    from depthd.page.results import Results  # noqa: PLC0415
+    from depthd.publish.returning import put_back  # noqa: PLC0415
+
+    root = tmp_path / "root"
+    for folder in (root, *root.parents[:2]):
+        folder.mkdir(exist_ok=True)
+    own = Scene(root, scene.estimator)
+    own.publish("a.jpg", cat, own.made(cat))
+    own.fail("theirs.jpg", cat)
+    os.chown(own.fail("mine.jpg", cat), NOBODY, NOBODY)
+    for name in ("inbox", "failed", "done", "outbox"):
+        os.chown(root / name, 0, NOBODY)
+        os.chmod(root / name, 0o1770 if name != "outbox" else 0o750)
+    os.chown(root / "state", 0, NOBODY)
+    for folder in (root, *root.parents[:4]):
+        os.chmod(folder, os.stat(folder).st_mode | 0o001)
+    results = Results(Config(root=root))
+
+    def look() -> list[object]:
+        found = results.set(SetName.of("a.jpg"))
+        mine, theirs = (results.failure(SetName.of(f"{who}.jpg")) for who in ("mine", "theirs"))
+        assert found is not None
+        assert mine is not None
+        assert theirs is not None
+        may = [results.may_take(each) for each in (mine, theirs)]
+        put_back(results.places.failed, root / "inbox", mine.name)  # type: ignore[arg-type]
+        return [len(found.files), *may]
+
+    assert as_nobody(look) == [2, True, False]
+    assert (root / "inbox/mine.jpg").exists()
+    for name in ("outbox", "failed", "done"):
+        assert not (root / name / ".depthd").exists(), "who only looks makes nothing"
+
+
+def test_every_language_has_every_word() -> None:
+    import string  # noqa: PLC0415
+
+    for key, words in table().items():
+        assert set(words) == set(LANGUAGES), key
+        fields = {
+            tuple(sorted(str(field) for _, field, _, _ in string.Formatter().parse(text) if field))
+            for text in words.values()
+        }
+        assert len(fields) == 1, f"{key}: other fields in another language"
+        assert all(words.values()), key
+    assert {f"fault_{code}" for code in FAULTS} <= table().keys()
+
+
+def test_the_language_is_the_visitors(page: Page) -> None:
+    page.wait_until(lambda: b"bad.jpg" in page.get("/failed").content, "failure")
+    german = page.get("/failed", accept_language="de-AT,en;q=0.5")
+    assert b"Die Datei endet vor dem Bild." in german.content
+    chosen = page.get("/failed?language=en", accept_language="de")
+    assert b"The file ends before the picture does." in chosen.content
+    cookie = chosen.headers["set-cookie"].split(";")[0]
+    assert b'lang="en"' in page.get("/failed", accept_language="de", cookie=cookie).content
+    assert b'lang="en"' in page.get("/failed?language=xx", accept_language="xx").content
+
+
+def test_the_page_is_small_and_light(page: Page) -> None:
+    maps = Path(f"/proc/{page.process.pid}/maps").read_text()
+    for heavy in ("numpy", "cv2", "torch", "openvino"):
+        assert f"/{heavy}" not in maps
+    assert page.resident() < 100_000_000
