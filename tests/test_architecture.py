@@ -30,6 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "supervisor": {
         *("channel", "config", "contract", "intake", "publish", "spool", "system"),
     },
+    "service": {"contract"},
     "bench": {
         *("channel", "config", "contract", "decode", "estimate", "model", "publish", "render"),
         *("system", "worker"),
@@ -37,7 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "page": {"config", "contract", "intake", "metres", "publish", "system"},
     "cli": {
         *("bench", "channel", "config", "contract", "estimate", "intake", "model", "publish"),
-        *("metres", "page", "render", "spool", "supervisor", "system", "worker"),
+        *("metres", "page", "render", "service", "spool", "supervisor", "system", "worker"),
     },
     "training": {"config", "contract", "decode", "estimate", "metres", "model", "render", "system"},
     "samples": set(),

@@ -33,14 +33,23 @@ class User:
         Raises:
             OSError: the user may not run this Python.
         """
+        return self.start(*arguments).returncode
+
+    def start(
+        self, *arguments: str, stdout: int | None = None, stderr: int | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """The same; what it says on the streams that are given (PIPE, DEVNULL) is not shown."""
         return subprocess.run(
             module("depthd", *arguments),
             user=self.uid,
             group=self.gid,
             extra_groups=self.groups,
             env={**os.environ, "HOME": self.home},
+            stdout=stdout,
+            stderr=stderr,
+            text=True,
             check=False,
-        ).returncode
+        )
 
 
 def daemons_user(folder: Path) -> User | None:
@@ -56,6 +65,19 @@ def daemons_user(folder: Path) -> User | None:
         entry = pwd.getpwuid(about.st_uid)
     except KeyError:  # a container's user, who is only a number
         return User(about.st_uid, about.st_gid, (about.st_gid,))
+    return _of(entry)
+
+
+def named(name: str) -> User:
+    """A user of this machine.
+
+    Raises:
+        KeyError: there is none of that name.
+    """
+    return _of(pwd.getpwnam(name))
+
+
+def _of(entry: pwd.struct_passwd) -> User:
     groups = os.getgrouplist(entry.pw_name, entry.pw_gid)
     return User(entry.pw_uid, entry.pw_gid, tuple(groups), entry.pw_dir)
 

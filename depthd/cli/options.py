@@ -41,7 +41,7 @@ class Configured:
 
     def load(self) -> Loaded:
         """Read file and environment; raises ConfigurationError with everything that is wrong."""
-        return load(self._file(), os.environ, self.settings, self.root)
+        return load(self.file_in_use(), os.environ, self.settings, self.root)
 
     def with_setting(self, key: str, value: str) -> Configured:
         """As if --set KEY=VALUE had been given as well."""
@@ -52,7 +52,7 @@ class Configured:
 
     def load_for_service(self) -> Loaded:
         """The same, held against the folders and the service manager of this machine."""
-        return load_for_service(self._file(), os.environ, self.settings, self.root)
+        return load_for_service(self.file_in_use(), os.environ, self.settings, self.root)
 
     def arguments(self) -> tuple[str, ...]:
         """The same on a command line, from any folder."""
@@ -61,7 +61,7 @@ class Configured:
         settings = (part for setting in self.settings for part in ("--set", setting))
         return *paths, *settings
 
-    def _file(self) -> Path | None:
+    def file_in_use(self) -> Path | None:
         """The file that was given, else the usual one unless it is not there."""
         return self.file or (DEFAULT_FILE if _is_there(DEFAULT_FILE) else None)
 

@@ -32,7 +32,9 @@ def command(configured: Configured, *, once: bool) -> ExitCode:
 
     loaded = configured.load_for_service()
     if set(loaded.sources.values()) == {"default"}:
-        report(f"{DEFAULT_FILE} is not there and nothing else is set: all keys have their defaults")
+        file = configured.file_in_use()
+        lacks = f"{file} sets nothing" if file else f"{DEFAULT_FILE} is not there"
+        report(f"{lacks}, nor is anything else set: all keys have their defaults")
 
     def reload() -> Config:
         return configured.load_for_service().config

@@ -26,7 +26,7 @@ _LOOK_EVERY = 1.0  # seconds
     "--watch", is_flag=True, help="Go on looking; into a pipe, a line for each change of health."
 )
 def command(configured: Configured, *, as_json: bool, watch: bool) -> ExitCode:
-    """Say whether the service is well, and show queue, rates, disk, last errors, worker and model.
+    """Say whether the service is well; show its queue, rates and disk.
 
     Exit code 0: well. 1: degraded, which is paused, the built-in network in place of the real one,
     no worker or a dying one, a folder that cannot be read or written, the disk full within a day at

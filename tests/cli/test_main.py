@@ -19,10 +19,11 @@ from depthd.supervisor.loop import Result
 from .conftest import Depthd
 
 SUBCOMMANDS = [
-    *((name,) for name in cli.COMMANDS if name not in ("camera", "model", "config")),
+    *((name,) for name in cli.COMMANDS if name not in ("camera", "model", "config", "service")),
     *(("camera", name) for name in ("show", "check")),
     *(("model", name) for name in ("list", "fetch", "verify", "prepare")),
     *(("config", name) for name in ("show", "schema")),
+    *(("service", name) for name in ("install", "uninstall")),
 ]
 
 
@@ -52,7 +53,9 @@ def test_every_command_has_an_example(
     assert "\\b" not in out
 
 
-@pytest.mark.parametrize("group", [(), ("camera",), ("model",), ("config",)], ids=" ".join)
+@pytest.mark.parametrize(
+    "group", [(), *((group,) for group in ("camera", "model", "config", "service"))], ids=" ".join
+)
 def test_lists_of_commands_are_not_cut(
     group: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -43,7 +43,7 @@ def installed(tmp_path: Path) -> Path:
 
 
 def test_the_unit_is_clean(installed: Path) -> None:
-    assert not analyze("verify", str(installed))
+    assert not analyze("verify", "--man=no", str(installed))
 
 
 @pytest.mark.parametrize("drop_in", DROP_INS, ids=lambda path: path.stem)
@@ -52,7 +52,7 @@ def test_the_drop_ins_are_clean(installed: Path, drop_in: Path) -> None:
     folder.mkdir()
     suggested = re.sub(r"^#(?=\w+=)", "", drop_in.read_text("utf-8"), flags=re.MULTILINE)
     (folder / drop_in.name).write_text(suggested, encoding="utf-8")
-    assert not analyze("verify", str(installed))
+    assert not analyze("verify", "--man=no", str(installed))
 
 
 def test_the_service_may_do_little() -> None:

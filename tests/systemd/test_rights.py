@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from unit_files import SYSTEMD
+from unit_files import SYSUSERS, TMPFILES
 from unprivileged import as_user, needs_root
 
 pytestmark = [
@@ -28,8 +28,7 @@ class Box:
 
     def __init__(self, root: Path) -> None:
         self.folder = root / "var/lib/depthd"
-        sysusers = SYSTEMD / "sysusers.d/depthd.conf"
-        run("systemd-sysusers", f"--root={root}", str(sysusers))
+        run("systemd-sysusers", f"--root={root}", str(SYSUSERS))
         groups = dict(line.split(":")[::2][:2] for line in (root / "etc/group").read_text().split())
         self.group, collect = int(groups["depthd"]), int(groups["depthd-collect"])
         users = (root / "etc/passwd").read_text().split(":")
@@ -40,7 +39,7 @@ class Box:
             "collector": (COLLECTOR, [collect]),
         }
         file = root / "depthd.conf"  # names in access lists are looked up on this machine
-        text = (SYSTEMD / "tmpfiles.d/depthd.conf").read_text("utf-8")
+        text = TMPFILES.read_text("utf-8")
         file.write_text(text.replace("group:depthd-collect:", f"group:{collect}:"))
         run("systemd-tmpfiles", f"--root={root}", "--create", str(file))
 

@@ -1,14 +1,27 @@
-"""The files of systemd/, read the way systemd reads them."""
+"""The files of systemd/ as they are installed by default, read the way systemd reads them."""
 
 from __future__ import annotations
 
+import atexit
 import re
 import shlex
+import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from depthd.service.place import Place, default_root, default_user
+from depthd.service.templates import texts
+
 SYSTEMD = Path(__file__).parents[2] / "systemd"
-UNIT = SYSTEMD / "depthd.service"
+PLACE = Place("", Path("/opt/depthd/.venv/bin/depthd"), default_root(""), default_user(""))
+_INSTALLED = Path(tempfile.mkdtemp(prefix="depthd-test-"))
+atexit.register(shutil.rmtree, _INSTALLED)
+for _path, _text in texts(PLACE).items():
+    _file = _INSTALLED / _path.relative_to("/")
+    _file.parent.mkdir(parents=True, exist_ok=True)
+    _file.write_text(_text, encoding="utf-8")
+UNIT, SYSUSERS, TMPFILES, LOGROTATE = (_INSTALLED / path.relative_to("/") for path in texts(PLACE))
 DROP_INS = sorted((SYSTEMD / "drop-ins").glob("*.conf"))
 
 
@@ -55,7 +68,7 @@ class Line:
 
 def tmpfiles() -> list[Line]:
     lines = []
-    for text in (SYSTEMD / "tmpfiles.d/depthd.conf").read_text(encoding="utf-8").splitlines():
+    for text in TMPFILES.read_text(encoding="utf-8").splitlines():
         if text and not text.startswith("#"):
             kind, path, mode, user, group, _age, *argument = text.split(maxsplit=6)
             lines.append(Line(kind, Path(path), mode, user, group, *(argument or [""])))
@@ -64,5 +77,5 @@ def tmpfiles() -> list[Line]:
 
 def sysusers() -> list[list[str]]:
     """The fields of each line: type, name, id, comment, home, shell."""
-    text = (SYSTEMD / "sysusers.d/depthd.conf").read_text(encoding="utf-8")
+    text = SYSUSERS.read_text(encoding="utf-8")
     return [shlex.split(line, comments=True) for line in text.splitlines() if line[:1] != "#"]
