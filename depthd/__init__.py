@@ -10,11 +10,20 @@ if TYPE_CHECKING:
     from depthd.config import Config
     from depthd.estimate.estimate import Estimate
     from depthd.estimate.estimator import DepthEstimator
+    from depthd.estimate.reading import read_depth
     from depthd.metres.lens import Intrinsics
     from depthd.metres.references import References
 
 __version__ = "0.1.0"
-__all__ = ["Config", "DepthEstimator", "Estimate", "Intrinsics", "References", "__version__"]
+__all__ = [
+    "Config",
+    "DepthEstimator",
+    "Estimate",
+    "Intrinsics",
+    "References",
+    "__version__",
+    "read_depth",
+]
 
 
 _HOMES = {
@@ -23,6 +32,7 @@ _HOMES = {
     "Estimate": "depthd.estimate.estimate",
     "Intrinsics": "depthd.metres.lens",
     "References": "depthd.metres.references",
+    "read_depth": "depthd.estimate.reading",
 }
 
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from depthd.bench.child import Answer, answer
+from depthd.bench.sizes import choices, sizes
 from depthd.channel.messages import Rendered
 from depthd.config import Config
 from depthd.estimate.estimator import DepthEstimator
@@ -44,11 +46,18 @@ class Parts:
             "fallback": weights.fallback,
         }
 
-    def respond(self, photos: list[str], *, inferences: int = 0, depths: str = "") -> Answer:
+    def respond(
+        self, photos: list[str], *, inferences: int = 0, depths: str = "", weigh: bool = False
+    ) -> Answer:
         """Milliseconds of each stage for each photo, or of `inferences` on the first one.
 
         With `depths` the network's depth of all photos, which are of one size, goes into that file.
+        With `weigh` it is bytes of the results, by what one may set.
         """
+        if weigh:
+            data = [Path(photo).read_bytes() for photo in photos]
+            found = sizes(self.estimator, data, choices(self.config.policy("")))
+            return {name: asdict(each) for name, each in found.items()}
         if inferences:
             return {"infer": self._infer(Path(photos[0]), inferences)}
         if depths:

@@ -21,6 +21,7 @@ from depthd.bench.child import Child
 from depthd.bench.machine import Machine
 from depthd.bench.measure import Backlog, Bench, Idle, Run
 from depthd.bench.photos import LARGE, SMALL, TINY, Kind, make_photos
+from depthd.bench.sizes import Sizes
 from depthd.config import Config
 from depthd.config.declaration import Paths
 from depthd.contract.errors import UnavailableError
@@ -42,6 +43,7 @@ class Plan:
     latency: int
     backlog: int
     upstream: bool
+    only_sizes: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ class Results:
     machine: Machine
     model: str
     threads: int = 0
+    sizes: dict[str, Sizes] = field(default_factory=dict)  # of 12 megapixels, by setting
     engines: tuple[EngineSpeed, ...] = ()
     stages: dict[str, dict[str, float]] = field(default_factory=dict)  # kind: stage: milliseconds
     served: tuple[Served, ...] = ()
@@ -133,7 +136,7 @@ class Session:
         prepare(self._weights, folder / "state", report=report)
         self._bench = Bench(self._config, folder, folder / "state/models")
         self._photos: dict[str, list[Path]] = {}
-        for kind in (TINY, SMALL, LARGE):
+        for kind in (LARGE,) if plan.only_sizes else (TINY, SMALL, LARGE):
             report(f"making photos of {kind.name}")
             place = folder / kind.name.split(maxsplit=1)[0]
             place.mkdir()
@@ -144,6 +147,11 @@ class Session:
     def run(self) -> Iterator[str]:
         """Measure everything into `results`; yields the name of each field that is complete."""
         results = self.results
+        if self._plan.only_sizes:
+            with self._open("auto", "f32") as child:
+                results.sizes = self._weigh(child)
+            yield "sizes"
+            return
         with ExitStack() as stack:
             results.engines, children = self._open_engines(stack)
             f32 = children["f32"]
@@ -151,6 +159,8 @@ class Session:
             yield "engines"
             results.stages = {kind.name: self._stages(f32, kind) for kind in (SMALL, LARGE)}
             yield "stages"
+            results.sizes = self._weigh(f32)
+            yield "sizes"
             theirs = self._open_upstream(stack, results.threads) if self._plan.upstream else None
             for kind, count in ((SMALL, self._plan.small), (LARGE, self._plan.large)):
                 results.served += self._serve(kind, count, children, theirs)
@@ -211,6 +221,11 @@ class Session:
         photos = [str(photo) for photo in self._photos[kind.name]]
         found = child.ask(photos=photos)["stages"]
         return {stage: median(photo[stage] for photo in found) for stage in found[0]}
+
+    def _weigh(self, child: Child) -> dict[str, Sizes]:
+        self._report(f"what a photo of {LARGE.name} takes on the disk")
+        photos = [str(photo) for photo in self._photos[LARGE.name]]
+        return {name: Sizes(**each) for name, each in child.ask(photos=photos, weigh=True).items()}
 
     # rounds -----------------------------------------------------------------------------------
 

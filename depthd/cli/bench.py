@@ -14,10 +14,12 @@ import click
 
 from depthd.cli.options import Configured, configured, path_option
 from depthd.cli.report import report
+from depthd.cli.room import megabytes, outlook
 from depthd.contract.errors import OutputError
 
 if TYPE_CHECKING:
     from depthd.bench.session import Results, Served
+    from depthd.bench.sizes import Sizes
 
 _LEAST = 2  # photos; a rate needs more than one
 
@@ -43,6 +45,9 @@ _LEAST = 2  # photos; a rate needs more than one
     "--backlog", type=click.IntRange(0), default=0, show_default=True,
     help="Also start on so many waiting files.",
 )  # fmt: skip
+@click.option(
+    "--sizes", "only_sizes", is_flag=True, help="Only what a photo takes on the disk; quick."
+)
 def command(
     configured: Configured,
     *,
@@ -53,6 +58,7 @@ def command(
     large: int,
     latency: int,
     backlog: int,
+    only_sizes: bool,
 ) -> None:
     """Measure what this machine can do.
 
@@ -64,17 +70,20 @@ def command(
     Examples:
       depthd bench
       depthd bench --against upstream --json bench.json
+      depthd bench --sizes
     """
     from depthd.bench.session import Plan, Session, scratch  # noqa: PLC0415 - OpenCV, numpy
 
     config = configured.config()
-    plan = Plan(rounds, small, large, latency, backlog, upstream=against == "upstream")
+    plan = Plan(rounds, small, large, latency, backlog, against == "upstream", only_sizes)
     with _writing(target) as write, scratch(config.root) as folder:
         session = Session(config, plan, folder, report)
         _tell_machine(session.results)
         for part in session.run():
             write(session.results)
             _TELL[part](session.results)
+            if part == "sizes":
+                click.echo(f"{outlook(config, session.results.sizes)}\n")
 
 
 @contextmanager
@@ -137,6 +146,21 @@ def _tell_stages(results: Results) -> None:
     ]
     show(stages, head=("stage, by itself", *kinds))
     click.echo()
+
+
+def _tell_sizes(results: Results) -> None:
+    from depthd.cli.tables import show  # noqa: PLC0415 - only for people
+
+    kinds = list(dict.fromkeys(kind for each in results.sizes.values() for kind in each.formats))
+    rows = [
+        (name, megabytes(each.total), *(_of_format(each, kind) for kind in kinds))
+        for name, each in results.sizes.items()
+    ]
+    show(rows, head=("a photo of 12 megapixels", "on the disk", *kinds))
+
+
+def _of_format(sizes: Sizes, kind: str) -> str | None:
+    return megabytes(sizes.formats[kind]) if kind in sizes.formats else None
 
 
 def _share(value: float | None) -> str:
@@ -203,6 +227,7 @@ def _tell_backlog(results: Results) -> None:
 _TELL: dict[str, Callable[[Results], None]] = {
     "engines": _tell_engines,
     "stages": _tell_stages,
+    "sizes": _tell_sizes,
     "served": _tell_rates,
     "idle": _tell_idle,
     "backlog": _tell_backlog,

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from depthd.cli.check_folders import nearest
 from depthd.cli.finding import Finding
 from depthd.cli.identity import user_name
+from depthd.cli.room import free, lasts, megabytes, photos_a_day
 from depthd.cli.trial import MEGAPIXELS, Trial
 from depthd.config import Config
 from depthd.config.units import format_size
@@ -42,6 +43,7 @@ def check_engine(config: Config) -> Iterator[Finding]:
     speed = f"loads in {trial.load:.1f} s, one inference {trial.inference * 1000:.0f} ms"
     yield Finding("engine", "ok", f"{trial.engine}, {trial.precision}, {speed} ({prepared})")
     yield _memory(trial, config, available)
+    yield _results(trial, config)
 
 
 def _memory(trial: Trial, config: Config, available: int | None) -> Finding:
@@ -58,6 +60,20 @@ def _memory(trial: Trial, config: Config, available: int | None) -> Finding:
         figures.append(f"{available / 1e6:.0f} MB available")
     enough = available is None or trial.photo_memory < available
     return Finding("memory", "ok" if enough else "FAILED", ", ".join(figures))
+
+
+def _results(trial: Trial, config: Config) -> Finding:
+    """What a photo takes on the disk, and how long that lasts."""
+    room, rate = free(config), photos_a_day(config)
+    each = "; ".join(
+        f"{f'{name}/ ' if name else ''}{megabytes(size)} {lasts(size, room, rate)}"
+        for name, size in trial.sizes.items()
+    )
+    known = f", at today's rate of {rate:g} a day" if rate else ""
+    largest = max(trial.sizes.values())
+    fills = bool(rate) and room / largest < rate
+    words = f"a photo of {MEGAPIXELS} megapixels: {each}{known}"
+    return Finding("results", "warning" if fills else "ok", words)
 
 
 def _try(config: Config) -> Trial | Finding:

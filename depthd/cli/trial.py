@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
@@ -20,6 +21,9 @@ from depthd.model.prepare import is_prepared
 from depthd.model.weights import find_weights
 from depthd.worker import memory
 
+if TYPE_CHECKING:
+    from depthd.estimate.estimator import DepthEstimator
+
 MEGAPIXELS = 12
 _WIDTH, _HEIGHT = 4000, 3000
 
@@ -27,7 +31,8 @@ _WIDTH, _HEIGHT = 4000, 3000
 class Trial(BaseModel):
     """How it went; `error` is empty where the engine serves. Sizes in bytes, times in seconds.
 
-    `memory_error` says what does not fit into worker.max_memory.
+    `memory_error` says what does not fit into worker.max_memory. `sizes` are bytes of one photo's
+    results, for the section output and for each entry of `folders`.
     """
 
     error: str = ""
@@ -39,6 +44,7 @@ class Trial(BaseModel):
     memory: int = 0
     photo_memory: int = 0
     prepared: bool = False
+    sizes: dict[str, int] = {}
 
 
 def run(config: Config) -> Trial:
@@ -89,8 +95,25 @@ def _run(config: Config, state: Path, photo: bytes, *, prepared: bool) -> Trial:
     if trouble:
         trouble += f"; with such a photo the worker takes {peak / 1e6:.0f} MB"
     seconds = estimate.info.milliseconds["infer"] / 1000
-    found = {"inference": seconds, "photo_memory": peak, "memory_error": trouble}
+    found = {
+        "inference": seconds,
+        "photo_memory": peak,
+        "memory_error": trouble,
+        "sizes": _sizes(config, estimator),
+    }
     return trial.model_copy(update=found)
+
+
+def _sizes(config: Config, estimator: DepthEstimator) -> dict[str, int]:
+    from depthd.bench.photos import Kind, make_photos  # noqa: PLC0415 - see _photo
+    from depthd.bench.sizes import sizes  # noqa: PLC0415
+
+    policies = {"": config.policy("")}
+    policies |= {name: config.policy(f"{name}/photo.jpg") for name in config.folders}
+    with tempfile.TemporaryDirectory() as scratch:
+        kind = Kind("trial", *_size(config.worker.max_pixels), distinct=1)
+        photos = [path.read_bytes() for path in make_photos(kind, Path(scratch))]
+    return {name: each.total for name, each in sizes(estimator, photos, policies).items()}
 
 
 def _photo(most: int) -> bytes:
@@ -98,11 +121,15 @@ def _photo(most: int) -> bytes:
     import cv2  # noqa: PLC0415 - the parent imports this module for Trial alone
     import numpy as np  # noqa: PLC0415
 
-    scale = min(1.0, (most / (_WIDTH * _HEIGHT)) ** 0.5)
-    size = (int(_WIDTH * scale), int(_HEIGHT * scale))
+    size = _size(most)
     coarse = np.random.default_rng(1).integers(0, 256, (60, 80, 3), np.uint8)
     _, data = cv2.imencode(".jpg", cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC))
     return data.tobytes()
+
+
+def _size(most: int) -> tuple[int, int]:
+    scale = min(1.0, (most / (_WIDTH * _HEIGHT)) ** 0.5)
+    return int(_WIDTH * scale), int(_HEIGHT * scale)
 
 
 def _silent(_text: str) -> None:

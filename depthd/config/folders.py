@@ -14,7 +14,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from depthd.config.section import Section
-from depthd.contract.formats import Format
+from depthd.contract.formats import SIZED, Format
 from depthd.metres.references import Point, parse_points, parse_size
 
 _WILD = "*?["
@@ -133,7 +133,15 @@ def resolve(base: FolderPolicy, folders: Mapping[str, FolderPolicy], name: str) 
         if "references" in given:
             chosen.update({field: FolderPolicy.model_fields[field].default for field in _TOGETHER})
         chosen.update(given)
-    return base.model_copy(update=chosen)
+    return _with_the_networks_own(base.model_copy(update=chosen))
+
+
+def _with_the_networks_own(policy: FolderPolicy) -> FolderPolicy:
+    """A depth of a size in pixels says no more what it would be at the photo's: keep what does."""
+    formats = policy.formats
+    if not isinstance(policy.size, int) or SIZED.isdisjoint(formats) or Format.MODEL in formats:
+        return policy
+    return policy.model_copy(update={"formats": (*formats, Format.MODEL)})
 
 
 def _parts(key: str) -> tuple[str, ...]:

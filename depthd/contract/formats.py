@@ -17,6 +17,7 @@ class Format(StrEnum):
     NPY = "npy"
     PNG16 = "png16"
     PFM = "pfm"
+    MODEL = "model"
     PREVIEW = "preview"
     METRES = "metres"
     MILLIMETRES = "millimetres"
@@ -44,6 +45,11 @@ FORMATS: dict[Format, FormatMeaning] = {
     Format.PFM: FormatMeaning(
         ".pfm", "the raw values as a portable float map, as upstream MiDaS writes them"
     ),
+    Format.MODEL: FormatMeaning(
+        ".model.npy",
+        "float32 at the network's own size, of which `depthd.read_depth` makes the photo's size to "
+        "the last bit; comes by itself where `output.size` is in pixels",
+    ),
     Format.PREVIEW: FormatMeaning(
         ".preview.jpg", "photo and heatmap side by side with a legend, near to far or in metres"
     ),
@@ -68,6 +74,8 @@ FORMATS: dict[Format, FormatMeaning] = {
         "marked relative; at most 512 points across",
     ),
 }
+SIZED = frozenset({Format.NPY, Format.PNG16, Format.PFM})
+"""Formats that hold depth at `output.size`."""
 METRIC = frozenset({Format.METRES, Format.MILLIMETRES})
 """Formats that a photo without metres does not get."""
 MANIFEST_SUFFIX = ".json"

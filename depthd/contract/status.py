@@ -97,10 +97,12 @@ class Disk(Part):
     bytes_a_photo: int | None = Field(
         None, description="of results, on average over the last day; null: none yet"
     )
+    photos_a_day: float | None = Field(
+        None, description="published, at the rate of the last 24 hours or since the start"
+    )
     bytes_a_day: int | None = Field(
         None,
-        description="results and originals that came to lie here, at the rate of the last 24 hours "
-        "or since the start",
+        description="results and originals that came to lie here, at the same rate",
     )
     days_left: float | None = Field(
         None, description="until only `min_free` is left at that rate; null: nothing came"

@@ -46,6 +46,7 @@ class Estimate:
         lens: what the photo's EXIF says, where it was read.
         fov: degrees across the longer side, where the policy says.
         measured: metres, where the policy has reference points and they determine them.
+        raw: float32 (h, w), the same depth at the network's size; None where nobody has kept it.
     """
 
     depth: NDArray[np.float32]
@@ -55,6 +56,7 @@ class Estimate:
     lens: Lens | None = None
     fov: float | None = None
     measured: Metres | None = None
+    raw: NDArray[np.float32] | None = None
 
     def metres(self, references: References) -> Metres:
         """Depth in metres from points whose distance is known, with the error to expect.

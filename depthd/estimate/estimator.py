@@ -194,7 +194,7 @@ class DepthEstimator:
         statistics = describe(depth, raw)
         info = Info(prepared.photo, statistics, self._model(prepared), milliseconds)
         estimate = Estimate(
-            depth, info, prepared.thumbnail, prepared.picture, prepared.lens, policy.fov
+            depth, info, prepared.thumbnail, prepared.picture, prepared.lens, policy.fov, raw=raw
         )
         return _in_space(_in_metres(estimate, policy), policy)
 

@@ -6,10 +6,12 @@ and formats, no pixels.
 
 from __future__ import annotations
 
+import math
+
 from depthd.config import FolderPolicy
 from depthd.contract.formats import Format
 from depthd.estimate.estimator import PICTURE_SIDE, PREVIEW_SIDE
-from depthd.estimate.transform import output_size
+from depthd.estimate.transform import network_size, output_size
 from depthd.render.space import MOST_POINTS, MOST_VERTICES
 
 _FRAME = 4096  # bytes of headers, palettes and checksums
@@ -47,6 +49,8 @@ def promised_bytes(width: int, height: int, policy: FolderPolicy, input_size: in
         if kind in _IN_SPACE:
             bytes_each, most = _IN_SPACE[kind]
             total += bytes_each * min(across, most) * min(down, most)
+        elif kind is Format.MODEL:
+            total += 4 * math.prod(network_size(width, height, input_size))
         elif kind in _BYTES_A_PIXEL:
             total += _BYTES_A_PIXEL[kind] * across * down
         if kind in _PNG:

@@ -69,7 +69,7 @@ class Rendered:
 def render(estimate: Estimate, policy: FolderPolicy) -> tuple[Rendered, ...]:
     """Every format of `policy.formats`, in that order; metres only where there are some.
 
-    The parts of npy and metres look into the estimate's arrays, so leave these unchanged.
+    The parts of npy, model and metres look into the estimate's arrays, so leave these unchanged.
     """
     made = (_MAKERS[kind](estimate, policy) for kind in policy.formats)
     return tuple(result for result in made if result is not None)
@@ -91,6 +91,12 @@ def _npy_parts(values: NDArray[np.float32]) -> Parts:
     description = {"descr": "<f4", "fortran_order": False, "shape": values.shape}
     np.lib.format.write_array_header_1_0(header, description)
     return header.getvalue(), values.data
+
+
+def _model(estimate: Estimate, _policy: FolderPolicy) -> Rendered:
+    if estimate.raw is None:
+        raise ValueError("the network's own depth was not kept with this estimate")
+    return Rendered(Format.MODEL, _npy_parts(np.ascontiguousarray(estimate.raw)))
 
 
 def _pfm(estimate: Estimate, _policy: FolderPolicy) -> Rendered:
@@ -146,6 +152,7 @@ _MAKERS: dict[Format, Callable[[Estimate, FolderPolicy], Rendered | None]] = {
     Format.NPY: _npy,
     Format.PNG16: _png16,
     Format.PFM: _pfm,
+    Format.MODEL: _model,
     Format.PREVIEW: _preview,
     Format.METRES: _metres,
     Format.MILLIMETRES: _millimetres,

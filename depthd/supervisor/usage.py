@@ -84,11 +84,13 @@ class Usage:
         published = sum(hour.published for hour in hours)
         results = sum(hour.results for hour in hours)
         taken = results + sum(hour.originals for hour in hours) * room.holds_originals
-        a_day = taken * DAY / min(DAY, max(_HOUR, now - self._since))
+        days = min(DAY, max(_HOUR, now - self._since)) / DAY
+        a_day = taken / days
         return Disk(
             free=room.free,
             min_free=min_free,
             bytes_a_photo=round(results / published) if published else None,
+            photos_a_day=round(published / days, 1),
             bytes_a_day=round(a_day),
             days_left=max(0.0, room.free - min_free) / a_day if a_day else None,
         )

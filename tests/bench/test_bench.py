@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,9 @@ from depthd import cli
 from depthd.bench.machine import Machine
 from depthd.bench.measure import Run
 from depthd.bench.session import EngineSpeed, Results, Served
+from depthd.contract import status
 from depthd.contract.errors import ExitCode, UnavailableError
+from depthd.supervisor.status_file import StatusFile
 
 SHORT = ("--rounds", "1", "--small", "2", "--large", "2", "--latency", "2")
 
@@ -67,6 +70,43 @@ def test_it_measures_everything_and_leaves_nothing_behind(
     assert found["backlog"]["files"] == 20
     assert found["machine"]["processor"] in out
     assert sorted(root.iterdir()) == before
+
+
+def test_what_a_photo_takes_on_the_disk(root: Path, tmp_path: Path) -> None:
+    target = tmp_path / "sizes.json"
+    own = ("--set", "model.name=builtin", "--set", "output.formats=[preview]")
+    StatusFile(root / "state").write(a_status(photos_a_day=1000.0))
+    code, out, err = bench(root, "--sizes", "--json", str(target), *own)
+    assert code == 0, err
+    found = json.loads(target.read_text())["sizes"]
+    array = 128 + 4 * 4000 * 3000
+    assert found["output.size: original"]["formats"]["npy"] == array
+    assert found["output.size: 1024"]["formats"]["npy"] == 128 + 4 * 1024 * 768
+    assert found["output.size: 1024"]["formats"]["model"] == 128 + 4 * 256 * 192
+    assert list(found["output.size: model"]["formats"]) == ["heatmap", "npy"]
+    assert list(found["as configured"]["formats"]) == ["preview"]
+    for each in found.values():
+        assert 1000 < each["total"] - sum(each["formats"].values()) < 10_000  # the manifest
+    assert "at today's 1000 photos a day" in out
+    assert "output.size: original fits " in out
+    assert ", full in " in out
+
+
+def a_status(photos_a_day: float) -> status.Status:
+    now = datetime.now(UTC)
+    return status.Status(
+        version="1",
+        pid=1,
+        state="stopped",
+        started=now,
+        updated=now,
+        queue=status.Queue(waiting=0, in_work=0),
+        done=0,
+        failed=0,
+        rates=status.Rates(last_minute=0, last_15_minutes=0),
+        worker=status.Worker(pid=None, ready=False, restarts=0),
+        disk=status.Disk(free=0, min_free=0, photos_a_day=photos_a_day),
+    )
 
 
 def test_what_it_cannot_deliver_is_told_before_it_measures(root: Path, tmp_path: Path) -> None:

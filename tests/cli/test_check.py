@@ -62,10 +62,26 @@ def test_a_whole_box_passes_and_nothing_is_left_behind(
     assert "MB without a photo" in lines["memory"]
     assert "the worker will be shut in by" in lines["cage"] or offered().lacking
     assert "MB with one of 12 megapixels, worker.max_memory 4GB" in lines["memory"]
+    assert "a photo of 12 megapixels: 48" in lines["results"]
     assert not any(line.endswith(" ") for line in result.stdout.splitlines())
     assert str(random_weights) in lines["weights"]
     assert not any(" FAILED " in line or " warning " in line for line in lines.values())
     assert contents(root) == before
+
+
+@pytest.mark.parametrize(("a_day", "verdict"), [(0.0, "ok"), (1.0, "ok"), (1e9, "warning")])
+def test_what_a_photo_takes_and_how_long_the_disk_lasts(
+    a_day: float, verdict: str, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check_engine, "photos_a_day", lambda _: a_day)
+    monkeypatch.setattr(check_engine, "free", lambda _: 10**9)
+    config = load(None, {}, ("folders.cam1.size=model",), root).config
+    trial = check_engine.Trial(sizes={"": 50 * 10**6, "cam1": 200_000})
+    finding = check_engine._results(trial, config)
+    assert finding.verdict == verdict
+    assert "50 MB fits 20 times" in finding.detail
+    assert "cam1/ 0.2 MB fits 5,000 times" in finding.detail
+    assert ("full in 20 d 0 h; " in finding.detail) == (a_day == 1.0)
 
 
 def test_missing_weights_and_a_broken_engine_fail(root: Path, depthd: Depthd) -> None:

@@ -23,7 +23,8 @@ def config(**folders: dict[str, Any]) -> Config:
 def test_without_folders_the_output_section_holds() -> None:
     policy = config().policy("cam1/a.jpg")
     assert type(policy) is FolderPolicy
-    assert (policy.size, policy.range, policy.formats) == (512, (0, 9), ("heatmap", "npy"))
+    assert (policy.size, policy.range) == (512, (0, 9))
+    assert policy.formats == ("heatmap", "npy", "model")
 
 
 @pytest.mark.parametrize(
@@ -55,7 +56,7 @@ def test_each_key_comes_from_the_most_exact_folder_that_gives_it() -> None:
     policy = config(**{"cam*": {"formats": ["pfm"], "fov": 50}, "cam1": {"fov": 60}}).policy(
         "cam1/a"
     )
-    assert (policy.formats, policy.fov, policy.size) == (("pfm",), 60, 512)
+    assert (policy.formats, policy.fov, policy.size) == (("pfm", "model"), 60, 512)
 
 
 def test_what_belongs_to_points_comes_with_them() -> None:

@@ -12,7 +12,7 @@ from depthd.config import FolderPolicy
 from depthd.contract.formats import Format
 from depthd.estimate.estimate import Estimate, Info
 from depthd.estimate.estimator import PICTURE_SIDE, PREVIEW_SIDE, describe
-from depthd.estimate.transform import output_size
+from depthd.estimate.transform import network_size, output_size
 from depthd.metres.measure import Metres
 from depthd.render.promise import promised_bytes
 from depthd.render.render import render
@@ -39,7 +39,9 @@ def test_noise_keeps_within_the_promise(
     picture = chance.integers(0, 256, (*sides, 3), np.uint8)
     info = Info(PHOTO, describe(depth, depth), MODEL, {})
     metres = Metres(depth + 1, FIT, (1.0, 2.0))
-    estimate = Estimate(depth, info, thumbnail, picture, measured=metres)
+    across, down = network_size(*photo, 256)
+    raw = chance.random((down, across), np.float32)
+    estimate = Estimate(depth, info, thumbnail, picture, measured=metres, raw=raw)
     made = sum(file.facts().bytes for file in render(estimate, policy))
     promised = promised_bytes(*photo, policy, 256)
     assert made <= promised

@@ -27,7 +27,8 @@ def test_the_rate_of_a_day_with_originals_where_they_lie_on_the_same_disk(
     usage.add(9 * HOUR, results=30 * MB, original=3 * MB)
     usage.add(9 * HOUR, results=0, original=3 * MB)  # it failed
     disk = usage.disk(DAY, Room(2 * a_day + 7, holds_originals), 7)
-    assert (disk.bytes_a_photo, disk.bytes_a_day) == (25 * MB, a_day)
+    assert (disk.bytes_a_photo, disk.photos_a_day) == (25 * MB, 2.0)
+    assert disk.bytes_a_day == a_day
     assert disk.days_left == 2.0
 
 
