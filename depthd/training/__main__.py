@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import hashlib
 import json
 import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -20,14 +22,19 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from depthd.model.network import MidasNet
-from depthd.training import card, doom, evaluate, sources
+from depthd.training import card, doom, evaluate, listing, sources
 from depthd.training.dataset import Pool, Source
 from depthd.training.evaluate import Score
+from depthd.training.listing import Listed
 from depthd.training.train import SPEC, Plan, Training, train, untrained
 
 PACKAGE = Path(__file__).parents[1] / "model"
 BATCH = 12
 SAY_EVERY = 50  # steps or scenes
+REAL, ENOUGH = 0.4, 12.0
+"""Share of photos with measured depth, reached once there are ENOUGH (a sum of square roots)."""
+AGAIN = partial(Plan, rate=4e-4, small=0.3, cool_down=0.6, average=0.995)
+"""How to go on from weights that have learned already."""
 console = Console(stderr=True)
 
 Figures = dict[str, dict[str, Score]]
@@ -64,6 +71,20 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="DIR",
         help="photos with depth that are only measured",
     )
+    parser.add_argument(
+        "--pairs",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="CSV",
+        help="table of photos with depth: use `train` is trained on, the others are measured",
+    )
+    parser.add_argument(
+        "--looks", type=Path, metavar="DIR", help="folder with hdri/ and models/ for the scenes"
+    )
+    parser.add_argument(
+        "--start", type=Path, metavar="FILE", help="weights to go on from instead of ImageNet's"
+    )
     parser.add_argument("--weights", type=Path, default=PACKAGE / "data" / "builtin.safetensors")
     return parser.parse_args(arguments)
 
@@ -93,18 +114,33 @@ def make_data(options: argparse.Namespace) -> list[Source]:
     """Everything that can be made without photos of one's own."""
     data: Path = options.data
     with progress("scenes", options.scenes) as tell:
-        looks = sources.assets(data / "assets")
+        looks = sources.assets(data / "assets", options.looks)
         sources.scenes(data / "scenes", looks, options.scenes, lambda done: tell(done, ""))
     console.print("game frames")
     doom.make(data / "frames", options.frames)
     return [Source("scenes", data / "scenes", 0.9), Source("frames", data / "frames", 0.1)]
 
 
+def real_sources(options: argparse.Namespace, sets: Sequence[Listed]) -> list[Source]:
+    """Photos with depth that may be trained on; the larger a set, the rarer each of its photos."""
+    found = [Source(folder.name, folder, 1.0, listing.DOUBT["sensor"]) for folder in options.rgbd]
+    for part in sets:
+        if part.train:
+            weight = listing.PREDICTED_WEIGHT if part.label == "predicted" else 1.0
+            found.append(Source(part.name, part.folder, weight, listing.DOUBT[part.label]))
+    weights = [source.weight * len(source.files()) ** 0.5 for source in found]
+    share = REAL * min(1.0, sum(weights) / ENOUGH)
+    return [
+        replace(s, weight=share * w / sum(weights)) for s, w in zip(found, weights, strict=True)
+    ]
+
+
 def learn(
-    network: MidasNet, parts: Sequence[Source], steps: int, file: Path, title: str
+    network: MidasNet, parts: Sequence[Source], plan: Plan, file: Path, title: str
 ) -> MidasNet:
     """Train with a progress bar; goes on from `file` where it exists."""
-    training = Training(network, Pool(parts, BATCH), Plan(steps), len(os.sched_getaffinity(0)))
+    steps = plan.steps
+    training = Training(network, Pool(parts, BATCH), plan, len(os.sched_getaffinity(0)))
     with progress(title, steps) as tell:
         smooth = 0.0
 
@@ -149,19 +185,23 @@ def run(options: argparse.Namespace) -> None:
     made = make_data(options)
     if options.action == "data":
         return
+    sets = [part for table in options.pairs for part in listing.read(table, data / "listed")]
+    real = real_sources(options, sets)
     checks = [*options.rgbd, *options.validate, sources.motorcycle(data / "motorcycle")]
-    real: list[Path] = options.rgbd
-    first = round(options.steps * 0.6) if real else options.steps
-    network = untrained(sources.backbone())
-    network = learn(network, made, first, data / "made.pt", "training, made data")
+    checks += [part.folder for part in sets]
+    network = load(options.start) if options.start else untrained(sources.backbone())
+    begin: Callable[[int], Plan] = AGAIN if options.start else Plan
+    first = options.steps if not real else 0 if options.start else round(options.steps * 0.6)
+    if first:
+        network = learn(network, made, begin(first), data / "made.pt", "training, made data")
     before = figures(network, checks, data / "made.json") if real else {}
     if real:
-        parts = [Source(s.name, s.folder, s.weight * 0.76) for s in made]
-        parts += [Source(folder.name, folder, 0.24 / len(real), trim=0.2) for folder in real]
-        second = options.steps - first
-        network = learn(network, parts, second, data / "real.pt", "training, with photos")
+        share = 1 - sum(source.weight for source in real)
+        parts = [*(replace(source, weight=source.weight * share) for source in made), *real]
+        plan = begin(options.steps - first)
+        network = learn(network, parts, plan, data / "real.pt", "training, with photos")
     after = figures(network, checks, data / "final.json")
-    seen = {folder.name for folder in real}
+    seen = {source.name for source in real}
     after = {f"{name} *" if name in seen else name: found for name, found in after.items()}
     digest = card.write_weights(network, options.weights)
     facts = card.Facts(
@@ -169,11 +209,12 @@ def run(options: argparse.Namespace) -> None:
         command="python -m depthd.training " + shlex.join(sys.argv[1:]),
         scenes=len(made[0].files()),
         frames=len(made[1].files()),
-        photos=sum(len(Source("", folder, 1).files()) for folder in real),
+        photos=sum(len(source.files()) for source in real),
         steps=options.steps,
         batch=BATCH,
-        made=before,
+        made={f"{name} *" if name in seen else name: found for name, found in before.items()},
         final=after,
+        start=hashlib.sha256(options.start.read_bytes()).hexdigest() if options.start else "",
         notes=Path(__file__).with_name("card.notes.md"),
     )
     template = Path(__file__).with_name("card.template.md")
@@ -185,9 +226,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Entry of the command."""
     options = parse(arguments)
     cv2.setNumThreads(1)
+    data: Path = options.data
     torch.set_num_threads(1)  # a part of each batch goes to each core instead
     if options.action == "evaluate":
-        figures(load(options.weights), options.validate)
+        sets = [part for table in options.pairs for part in listing.read(table, data / "listed")]
+        folders = [*options.validate, *(part.folder for part in sets if not part.train)]
+        console.print(card.relative(figures(load(options.weights), folders)))
     elif options.action == "sheet":
         predict = evaluate.predictor(load(options.weights))
         evaluate.contact_sheet(options.photos, predict, options.data / "sheet.png")

@@ -16,13 +16,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from depthd.training import pairs
+from depthd.training import blur, pairs
+from depthd.training.depths import lidar
 
 MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32)
 DEVIATION = np.array([0.229, 0.224, 0.225], dtype=np.float32)
 SHAPES = ((192, 256), (192, 256), (192, 256), (160, 256), (224, 224), (256, 192), (96, 256))
 SMALL_SHAPES = ((160, 192), (160, 192), (128, 192), (160, 160), (192, 160))
 """Heights and widths of batches: the network's own, and smaller ones to learn the rough first."""
+BLURRED = 0.12
+"""Share of the photos with exact depth that get a blurred background."""
 
 Photo = NDArray[np.uint8]
 Inverse = NDArray[np.float32]
@@ -91,6 +94,8 @@ class Pool:
             source = filled[int(random.choice(len(filled), p=weights / weights.sum()))]
             files = self._files[source]
             photo, inverse = self._pair(files[int(random.integers(len(files)))])
+            if self._sources[source].trim == 0 and random.random() < BLURRED:
+                photo = blur.behind(photo, inverse, random)
             photo, inverse = cut(photo, inverse, height, width, random)
             photos.append((disturb(photo, random).astype(np.float32) / 255 - MEAN) / DEVIATION)
             inverses.append(inverse)
@@ -113,8 +118,11 @@ class Pool:
             if scale < 1:
                 size = (round(photo.shape[1] * scale), round(photo.shape[0] * scale))
                 photo = cv2.resize(photo, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
-                reduced = cv2.resize(inverse, size, interpolation=cv2.INTER_NEAREST)
-                inverse = reduced.astype(np.float32)
+                if lidar.is_sparse(inverse):
+                    inverse = lidar.gather(inverse, *size)
+                else:
+                    reduced = cv2.resize(inverse, size, interpolation=cv2.INTER_NEAREST)
+                    inverse = reduced.astype(np.float32)
             self._read[file] = photo, inverse
         return self._read[file]
 

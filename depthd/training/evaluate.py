@@ -7,8 +7,8 @@ its bottom, which is what most photos look like to someone who sees only the gro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from depthd.training import pairs
+from depthd.training import edges, pairs
 from depthd.training.dataset import DEVIATION, MEAN
 
 RATIO = 1.25  # a pixel is wrong where prediction and truth differ by more than this factor
@@ -31,10 +31,15 @@ Predictor = Callable[[NDArray[np.uint8]], Inverse]
 
 @dataclass(frozen=True)
 class Score:
-    """Shares from 0 to 1: pixels over RATIO, pairs in the wrong order. Lower is better."""
+    """Shares from 0 to 1: pixels over RATIO, pairs in the wrong order. Lower is better.
+
+    `complete` and `accurate` tell of edges, higher is better; None where depth is not dense.
+    """
 
     over: float
     disordered: float
+    complete: float | None = None
+    accurate: float | None = None
 
 
 def fitted(predicted: Inverse, truth: Inverse) -> Inverse:
@@ -66,6 +71,21 @@ def score(predicted: Inverse, inverse: Inverse) -> Score:
     wrong = np.where(difference > 0, 0.0, np.where(difference < 0, 1.0, 0.5))
     disordered = float(wrong[apart].mean()) if apart.any() else 0.0
     return Score(over, disordered)
+
+
+def mean(scores: Sequence[Score]) -> Score:
+    """The mean of each share, over those that have it."""
+
+    def of(values: Sequence[float | None]) -> float | None:
+        known = [value for value in values if value is not None]
+        return float(np.mean(known)) if known else None
+
+    return Score(
+        float(np.mean([s.over for s in scores])),
+        float(np.mean([s.disordered for s in scores])),
+        of([s.complete for s in scores]),
+        of([s.accurate for s in scores]),
+    )
 
 
 def constant(photo: NDArray[np.uint8]) -> Inverse:
@@ -108,15 +128,15 @@ def measure(folder: Path, predict: Predictor, limit: int = 200) -> dict[str, Sco
         if (np.isfinite(inverse) & (inverse > 0)).sum() < 100:
             continue
         for name, kind in kinds.items():
-            found[name].append(score(kind(photo), inverse))
+            guess = kind(photo)
+            one = score(guess, inverse)
+            borders = edges.compare(guess, inverse) if name == "network" else None
+            if borders is not None:
+                one = replace(one, complete=borders.complete, accurate=borders.accurate)
+            found[name].append(one)
     if not found["network"]:
         raise ValueError(f"{folder}: no pairs of photo and depth")
-    return {
-        name: Score(
-            float(np.mean([s.over for s in scores])), float(np.mean([s.disordered for s in scores]))
-        )
-        for name, scores in found.items()
-    }
+    return {name: mean(scores) for name, scores in found.items()}
 
 
 def heatmap(inverse: Inverse) -> NDArray[np.uint8]:

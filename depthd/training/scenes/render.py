@@ -110,10 +110,14 @@ def make(stage: Stage, number: int, out: Path, folder: Path) -> int:
         if view is None:
             break
         colour, depth = shoot(stage, view, folder)
-        inverse = np.where(np.isfinite(depth), 1 / np.maximum(depth, 1e-3), 0.0).astype(np.float32)
+        beyond = np.nan if stage.painted else 0.0
+        known = np.isfinite(depth)
+        inverse = np.where(known, 1 / np.maximum(depth, 1e-3), beyond).astype(np.float32)
         photo = develop(stage, colour)
         # A view of one wall or of darkness teaches nothing.
-        if np.ptp(np.percentile(inverse, [2, 98])) < 0.02 * inverse.max() or photo.std() < 4:
+        if known.mean() < 0.1 or photo.std() < 4:
+            continue
+        if np.ptp(np.nanpercentile(inverse, [2, 98])) < 0.02 * np.nanmax(inverse):
             continue
         stem = f"{kind.replace(' ', '-')}-{number:06d}-{k}"
         pairs.write(out / stem, photo, inverse)
@@ -126,7 +130,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Make every scene of a share that is not there yet."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--assets", type=Path, required=True, help="textures/ and pictures/")
+    parser.add_argument(
+        "--assets",
+        type=Path,
+        required=True,
+        help="textures/, pictures/, and if there are any hdri/ and models/",
+    )
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--count", type=int, required=True)
     parser.add_argument("--step", type=int, default=1)
@@ -135,6 +144,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     textures = tuple(sorted((options.assets / "textures").glob("*.png")))
     pictures = tuple(sorted((options.assets / "pictures").glob("*.png")))
+    surroundings = tuple(sorted((options.assets / "hdri").glob("*.hdr")))
+    found = tuple(sorted((options.assets / "models").rglob("*.gl*")))
     last = options.first + options.count * options.step
     with tempfile.TemporaryDirectory() as scratch:
         for number in range(options.first, last, options.step):
@@ -142,7 +153,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 break
             if (options.out / f"{number:06d}.made").exists():
                 continue
-            stage = Stage(np.random.default_rng(number), textures, pictures)
+            random = np.random.default_rng(number)
+            stage = Stage(random, textures, pictures, surroundings, found)
             started = time.monotonic()
             written = make(stage, number, options.out, Path(scratch))
             took = time.monotonic() - started

@@ -39,17 +39,28 @@ class Frame:
 
 @dataclass
 class Stage:
-    """Everything that a place is built with. `pictures` are image files usable as textures."""
+    """Everything that a place is built with.
+
+    `pictures` are image files usable as textures, `surroundings` panoramas with high dynamic range,
+    `models` glTF files; `loaded` keeps what `models.py` has read of them in this scene. `painted`
+    says that the background is a photo: how far it is, nobody knows.
+    """
 
     random: np.random.Generator
     textures: tuple[Path, ...] = ()
     pictures: tuple[Path, ...] = ()
+    surroundings: tuple[Path, ...] = ()
+    models: tuple[Path, ...] = ()
+    loaded: dict[Path, Any] = field(default_factory=dict)
+    painted: bool = False
     _units: dict[str, Any] = field(default_factory=dict)
 
     def clear(self) -> None:
         """Start from an empty file, so that nothing of the scene before stays in memory."""
         bpy.ops.wm.read_factory_settings(use_empty=True)
         self._units.clear()
+        self.loaded.clear()
+        self.painted = False
 
     # -- chance ---------------------------------------------------------------------------------
 
@@ -221,6 +232,7 @@ class Stage:
 
     def panorama(self, path: Path, strength: float) -> None:
         """Light and background from a panorama with high dynamic range."""
+        self.painted = True
         nodes = self._world_nodes()
         links = bpy.context.scene.world.node_tree.links
         image = nodes.new("ShaderNodeTexEnvironment")

@@ -1,0 +1,1 @@
+"""What the numbers of a depth file mean: one module for each kind, all give inverse depth."""
