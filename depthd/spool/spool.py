@@ -206,12 +206,16 @@ class Spool:
         """Remove the folders of claims that came to nothing."""
         with self._turn:
             while self._abandoned:
-                job_id = self._abandoned[-1]
-                # A photo that could not be put back either is taken up by the next start.
-                if not has_original(self.work / job_id):
-                    with suppress(FileNotFoundError):  # it did not come to a folder
+                job_id = self._abandoned.pop()  # others may put more behind it meanwhile
+                try:
+                    # A photo that could not be put back either is taken up by the next start.
+                    if not has_original(self.work / job_id):
                         self._folders.remove(job_id)
-                self._abandoned.pop()
+                except FileNotFoundError:  # it did not come to a folder
+                    continue
+                except OSError:
+                    self._abandoned.append(job_id)
+                    raise
 
     # attempts --------------------------------------------------------------------------------
 

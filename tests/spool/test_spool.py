@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from tempfile import mkdtemp
@@ -17,6 +18,7 @@ from spool.parts import Parts, drop, look
 
 from depthd.contract.errors import ConfigurationError, FaultCode, OutputError, TemporaryError
 from depthd.contract.names import SetName, set_names
+from depthd.intake import Candidate
 from depthd.spool import Immovable, Spool, Vanished, Verdict, read_job
 from depthd.spool.spool import _rename_out
 from depthd.system import files
@@ -532,3 +534,21 @@ def test_a_private_folder_that_others_may_write_is_closed(
     (tmp_path / name).chmod(0o777)
     with Parts.open(tmp_path):
         assert (tmp_path / name).stat().st_mode & 0o777 == mode
+
+
+def test_claims_that_come_to_nothing_side_by_side_leave_no_folder(
+    parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    candidates = [drop(tmp_path, f"{number}.jpg", b"photo") for number in range(60)]
+
+    def vanish(*_: object) -> None:
+        raise Vanished
+
+    def claim(candidate: Candidate) -> None:
+        with pytest.raises(Vanished):
+            parts.spool.claim(candidate)
+
+    monkeypatch.setattr("depthd.spool.spool._rename_out", vanish)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(claim, candidates))
+    assert [path.name for path in (tmp_path / "work").iterdir()] == [".lock"]
