@@ -29,6 +29,7 @@ from depthd.system.cage import enclose
 from depthd.worker.memory import limit_resident
 
 _PR_SET_PDEATHSIG = 1
+_FILES_BESIDE = 64 << 20  # bytes of a result that do not grow with the photo
 _FIRST_VICTIM = "500"  # when memory runs out the kernel takes the worker, not the supervisor
 
 
@@ -68,6 +69,7 @@ def main() -> int:
         unavailable = _unavailable(error)
         say(unavailable)
         return unavailable.exit_code
+    _limit_files(config.worker.max_pixels)
     cage = enclose()  # before threads are started: they inherit it
     pipeline = Pipeline(estimator, say, min_free=config.disk.min_free)
     weights, engine = estimator.weights, estimator.engine.description
@@ -117,6 +119,15 @@ def _unavailable(error: DepthdError | MemoryError | ImportError | OSError) -> Un
             hint = "if this goes on, look at the disk and at the service's limits"
             code = ExitCode.TEMPORARY
     return Unavailable(message=message, hint=hint, exit_code=code)
+
+
+def _limit_files(max_pixels: int) -> None:
+    """Whoever takes this process over cannot fill the disk through an open result.
+
+    The largest results have four bytes a pixel; points and meshes are bounded.
+    """
+    most = 4 * max_pixels + _FILES_BESIDE
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
 
 
 def _die_with(parent: int) -> None:

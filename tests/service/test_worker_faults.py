@@ -160,3 +160,14 @@ def test_the_orphaned_worker_of_a_killed_supervisor_dies(
         assert select.select([handle], [], [], DEADLINE)[0]
         os.close(handle)
     assert len(list((root / "work").glob("*/original"))) == 1
+
+
+def test_a_worker_cannot_fill_the_disk_through_a_result(
+    root: Path, settings: tuple[str, ...]
+) -> None:
+    with Daemon(root, *settings, "worker.max_pixels=1000000") as daemon:
+        daemon.ready()
+        worker = daemon.logged("worker.started")[-1]["pid"]
+        limits = Path(f"/proc/{worker}/limits").read_text()
+    [largest] = [line.split()[3:5] for line in limits.splitlines() if "Max file size" in line]
+    assert set(largest) == {str(4_000_000 + (64 << 20))}
