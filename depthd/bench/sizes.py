@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from statistics import mean
 
 from depthd.config import FolderPolicy
-from depthd.config.folders import resolve
+from depthd.config.folders import with_the_networks_own
 from depthd.contract.names import SetName
 from depthd.estimate.estimator import DepthEstimator
 from depthd.publish.manifests import manifest_maker
@@ -31,7 +31,7 @@ class Sizes:
 def choices(own: FolderPolicy) -> dict[str, FolderPolicy]:
     """The settings that decide most: the default formats at three sizes, and those in use."""
     usual = {
-        f"output.size: {size}": resolve(FolderPolicy(size=size), {}, _NAME)
+        f"output.size: {size}": with_the_networks_own(FolderPolicy(size=size))
         for size in ("original", 1024, "model")
     }
     return usual if own in usual.values() else {"as configured": own, **usual}

@@ -10,6 +10,7 @@ from depthd.cli.options import Configured, configured
 from depthd.cli.returning import folders, names_inside, put_all_back
 from depthd.contract.names import SetName
 from depthd.publish.places import Place
+from depthd.retention.removal import alone
 
 
 @click.command("requeue")
@@ -33,4 +34,5 @@ def command(configured: Configured, photos: tuple[str, ...]) -> int:
     names = names_inside(done, photos)
     if (user := daemons_user(nearest(config.folder("state")))) is not None:
         return user.run("requeue", *configured.arguments(), "--", *names)
-    return put_all_back(map(SetName.of, names), Place(done), inbox)
+    with alone(config.folder("state")):
+        return put_all_back(map(SetName.of, names), Place(done), inbox)

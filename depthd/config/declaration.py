@@ -19,8 +19,16 @@ from pydantic import (
     model_validator,
 )
 
-from depthd.config.folders import FolderPolicy, check_names, resolve
+from depthd.config.folders import (
+    Folder,
+    FolderPolicy,
+    FolderRules,
+    check_names,
+    resolve,
+    with_the_networks_own,
+)
 from depthd.config.litter import LITTER
+from depthd.config.retention import Retention
 from depthd.config.section import Section
 from depthd.config.units import Duration, Size
 from depthd.contract.photos import PHOTO_FORMATS
@@ -221,11 +229,12 @@ class Config(Section):
     model: Model = Model()
     worker: Worker = Worker()
     output: Output = Output()
-    folders: Annotated[dict[str, FolderPolicy], AfterValidator(check_names)] = Field(
+    folders: Annotated[dict[str, Folder], AfterValidator(check_names)] = Field(
         {},
         description="Folders of the inbox that differ from the section output, by their name or a "
-        "pattern such as cam*; sub-folders belong to them. Each takes the keys of output but mode. "
-        "Where several fit, each key comes from the most exact one that gives it.",
+        "pattern such as cam*; sub-folders belong to them. Each takes the keys of output but mode, "
+        "and some of its own. Where several fit, each key comes from the most exact one that gives "
+        "it.",
         examples=[
             {
                 "cam*": {"formats": ["heatmap", "preview"], "range": "rolling"},
@@ -239,6 +248,7 @@ class Config(Section):
     )
     disk: Disk = Disk()
     status: Status = Status()
+    retention: Retention = Retention()
     log: Log = Log()
     page: Page = Page()
 
@@ -252,10 +262,21 @@ class Config(Section):
         base = FolderPolicy.model_construct(
             **{key: getattr(self.output, key) for key in FolderPolicy.model_fields}
         )
-        return resolve(base, self.folders, name)
+        return with_the_networks_own(resolve(base, self.folders, name))
+
+    def rules(self, folder: str) -> FolderRules:
+        """What holds for a folder of the inbox, empty for the inbox itself."""
+        return resolve(FolderRules(), self.folders, f"{folder}/")
+
+    @property
+    def removes(self) -> bool:
+        """Whether anything is ever removed by itself."""
+        return self.retention.is_asked_for or any(
+            isinstance(folder.retention, float) for folder in self.folders.values()
+        )
 
     @field_serializer("folders")
-    def _only_what_was_given(self, folders: dict[str, FolderPolicy]) -> dict[str, Any]:
+    def _only_what_was_given(self, folders: dict[str, Folder]) -> dict[str, Any]:
         """What a folder does not say is not its default but that of the next one that fits."""
         return {
             name: folder.model_dump(mode="json", exclude_unset=True)

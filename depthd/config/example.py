@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from depthd.config.declaration import Config
+from depthd.config.folders import FolderRules
 from depthd.config.settings import FOLDERS
 
 _HEAD = """\
@@ -64,6 +65,8 @@ def example() -> str:
 def _folders(name: str, declared: dict[str, Any]) -> Iterator[str]:
     """A section whose keys have names of the user's own: shown by an example, commented out."""
     yield from _comment(declared["description"], "")
+    for key, field in FolderRules.model_fields.items():
+        yield from _comment(f"{key}: {field.description}", "")
     yield f"{name}:"
     for folder, values in declared["examples"][0].items():
         yield f"  # {folder}:"
@@ -99,8 +102,9 @@ def _allowed(declared: dict[str, Any]) -> str:
     choices = [str(choice) for choice in declared.get("enum", ()) if choice is not None]
     if choices:
         return "; one of " + ", ".join(choices)
-    if "pattern" in declared:
-        units = str(declared["pattern"]).rpartition("(")[2].partition(")")[0]
+    optional = next((one for one in declared.get("anyOf", ()) if "pattern" in one), declared)
+    if "pattern" in optional:
+        units = str(optional["pattern"]).rpartition("(")[2].partition(")")[0]
         return "; in " + units.replace("|", ", ")
     if "maximum" in declared:
         step = declared.get("multipleOf")

@@ -9,11 +9,12 @@ import math
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from depthd.config.section import Section
+from depthd.config.units import Duration
 from depthd.contract.formats import SIZED, Format
 from depthd.metres.references import Point, parse_points, parse_size
 
@@ -104,7 +105,21 @@ class FolderPolicy(Section):
         return self
 
 
-def check_names(folders: Mapping[str, FolderPolicy]) -> Mapping[str, FolderPolicy]:
+class FolderRules(Section):
+    """What holds for a folder of the inbox and is no matter of a single photo's results."""
+
+    retention: Duration | Literal["forever"] | None = Field(
+        None,
+        description="age at which this folder's photos go from done and failed, in place of "
+        "retention.done and retention.failed; forever keeps them whatever the disk says",
+    )
+
+
+class Folder(FolderPolicy, FolderRules):
+    """An entry of `folders`."""
+
+
+def check_names(folders: Mapping[str, Folder]) -> Mapping[str, Folder]:
     """Names and patterns that could never fit are errors."""
     for key in folders:
         if not _parts(key) or {".", ".."} & set(_parts(key)):
@@ -117,26 +132,32 @@ def check_names(folders: Mapping[str, FolderPolicy]) -> Mapping[str, FolderPolic
 _TOGETHER = frozenset({"references", "references_size", "references_file", "range"})
 
 
-def resolve(base: FolderPolicy, folders: Mapping[str, FolderPolicy], name: str) -> FolderPolicy:
-    """What holds for a photo.
+_Kind = TypeVar("_Kind", FolderPolicy, FolderRules)
+
+
+def resolve(base: _Kind, folders: Mapping[str, Folder], name: str) -> _Kind:
+    """What holds for a photo, or for a folder.
 
     Args:
-        base: what holds for photos of no special folder.
+        base: what holds for photos of no special folder; its keys are looked for.
         folders: entries by name or pattern. They fit the photo's folder or one above it.
-        name: of the photo inside the inbox.
+        name: of the photo inside the inbox, or of the folder with a slash behind it.
     """
+    wanted = type(base).model_fields.keys()
     parents = tuple(part for part in name.split("/")[:-1] if part)
     fitting = [key for key in folders if _fits(key, parents)]
     chosen: dict[str, object] = {}
     for key in sorted(fitting, key=_exactness):
-        given = {field: getattr(folders[key], field) for field in folders[key].model_fields_set}
+        given = {
+            field: getattr(folders[key], field) for field in folders[key].model_fields_set & wanted
+        }
         if "references" in given:
             chosen.update({field: FolderPolicy.model_fields[field].default for field in _TOGETHER})
         chosen.update(given)
-    return _with_the_networks_own(base.model_copy(update=chosen))
+    return base.model_copy(update=chosen)
 
 
-def _with_the_networks_own(policy: FolderPolicy) -> FolderPolicy:
+def with_the_networks_own(policy: FolderPolicy) -> FolderPolicy:
     """A depth of a size in pixels says no more what it would be at the photo's: keep what does."""
     formats = policy.formats
     if not isinstance(policy.size, int) or SIZED.isdisjoint(formats) or Format.MODEL in formats:

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from depthd.config.declaration import Config
-from depthd.config.folders import FolderPolicy
+from depthd.config.folders import Folder
 from depthd.config.sense import contradictions, obstacles
 from depthd.config.settings import (
     FOLDERS,
@@ -129,7 +129,7 @@ def keys(model: type[BaseModel] = Config, prefix: str = "") -> Iterator[str]:
 
 def _is_of_a_folder(key: str) -> bool:
     path = key_path(key)
-    return path[0] == FOLDERS and len(path) == 3 and path[2] in FolderPolicy.model_fields
+    return path[0] == FOLDERS and len(path) == 3 and path[2] in Folder.model_fields
 
 
 def _from_file(file: Path | None, problems: list[str]) -> Iterator[Setting]:
@@ -186,7 +186,7 @@ def _path_keys() -> Iterator[str]:
 def _explain_unknown(unknown: str, known: Sequence[str]) -> str:
     if unknown == FOLDERS or unknown.startswith(f"{FOLDERS}."):
         _, name, leaf = key_path(f"{unknown}." if unknown == FOLDERS else unknown)
-        known = [f"{FOLDERS}.{name or leaf or 'NAME'}.{key}" for key in FolderPolicy.model_fields]
+        known = [f"{FOLDERS}.{name or leaf or 'NAME'}.{key}" for key in Folder.model_fields]
         if not name:
             return f"is a section; its keys are {', '.join(known)}"
     below = [key for key in known if key.startswith(f"{unknown}.")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from depthd.config.declaration import Config, Paths
-from depthd.config.units import format_duration
+from depthd.config.units import format_duration, format_size
 from depthd.system.nesting import nested
 
 
@@ -22,6 +22,13 @@ def contradictions(config: Config, sources: Mapping[str, str]) -> Iterator[str]:
             f"worker.stop_timeout: {format_duration(worker.stop_timeout)} is longer than "
             f"worker.timeout ({format_duration(worker.timeout)}), after which no photo is waited "
             f"for ({sources['worker.stop_timeout']})"
+        )
+    retention = config.retention
+    if retention.min_free is not None and retention.min_free <= config.disk.min_free:
+        yield (
+            f"retention.min_free: {format_size(retention.min_free)} is not more than disk.min_free "
+            f"({format_size(config.disk.min_free)}), at which the service pauses "
+            f"({sources['retention.min_free']})"
         )
 
 

@@ -25,6 +25,9 @@ class Event(StrEnum):
     FOLDER_RELEASED = "folder.released"
     SERVICE_RELOADED = "service.reloaded"
     RELOAD_REFUSED = "service.reload_refused"
+    RETENTION_OVER = "retention.over"
+    RETENTION_TROUBLE = "retention.trouble"
+    LOG_REMOVED = "log.removed"
     LOG_LOST = "log.lost"
     LOG_FOUND = "log.found"
     LOG_SHORTENED = "log.shortened"
@@ -52,6 +55,7 @@ class Event(StrEnum):
     PHOTO_RECOVERED = "photo.recovered"
     PHOTO_SET_ASIDE = "photo.set_aside"
     PHOTO_NOTE = "photo.note"
+    PHOTO_REMOVED = "photo.removed"
     # worker and model
     WORKER_STARTED = "worker.started"
     WORKER_READY = "worker.ready"
@@ -86,6 +90,13 @@ MEANINGS: dict[Event, Meaning] = {
     Event.FOLDER_RELEASED: Meaning("info", "Results of that folder can be written again."),
     Event.SERVICE_RELOADED: Meaning("info", "SIGHUP: logs reopened, configuration read again."),
     Event.RELOAD_REFUSED: Meaning("error", "SIGHUP: the new configuration is wrong and not used."),
+    Event.RETENTION_OVER: Meaning(
+        "info", "What `retention` says was removed: so many photos and logs, so many bytes."
+    ),
+    Event.RETENTION_TROUBLE: Meaning(
+        "warning", "Something that `retention` says cannot be removed, or not be looked at."
+    ),
+    Event.LOG_REMOVED: Meaning("info", "A rotated log was removed, as `retention` says."),
     Event.LOG_LOST: Meaning("error", "The log file cannot be written; standard error goes on."),
     Event.LOG_FOUND: Meaning(
         "warning", "The log file can be written again; `lost` lines are not in it."
@@ -125,6 +136,9 @@ MEANINGS: dict[Event, Meaning] = {
         "warning", "One photo cannot be gone on with now; it is tried again by itself."
     ),
     Event.PHOTO_NOTE: Meaning("info", "What the decoder had to assume about a photo."),
+    Event.PHOTO_REMOVED: Meaning(
+        "info", "A photo was removed with its results or its reason, as `retention` says."
+    ),
     Event.WORKER_STARTED: Meaning("info", "The worker process was started."),
     Event.WORKER_READY: Meaning("info", "The worker holds the model; name, hash, engine follow."),
     Event.WORKER_DIED: Meaning("error", "The worker process ended by itself."),

@@ -27,6 +27,7 @@ class SetFile:
     format: Format
     name: str
     size: int
+    inode: int
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,13 @@ class Set:
         name: as the outbox has it, which may be the portable form.
         manifest: what it says; one of another version may say more or less than today's.
         files: those that it lists and that are there.
+        size: bytes of all, the manifest too.
     """
 
     name: SetName
     manifest: Mapping[str, Any]
     files: tuple[SetFile, ...]
+    size: int
 
 
 def read_set(places: Places, name: SetName) -> Set | None:
@@ -67,9 +70,36 @@ def remove_set(places: Places, name: SetName) -> bool:
             return False
         os.unlink(found.name.manifest, dir_fd=folder)
         os.fsync(folder)
-        for file in found.files:
-            files.unlink_if_exists(file.name, folder)
+        for file in found.files:  # once the name is free, another set may get it
+            about = about_plain(file.name, folder)
+            if about is not None and about.st_ino == file.inode:
+                files.unlink_if_exists(file.name, folder)
     return True
+
+
+def remove_leftovers(places: Places, name: SetName, *, is_dry: bool = False) -> int:
+    """Remove what a set without a manifest has left: it was taken away, or its removal cut short.
+
+    Args:
+        places: where.
+        name: of a set whose original is in done/, so that no other can be about to get it.
+        is_dry: only look.
+
+    Returns:
+        bytes.
+    """
+    owner, size = places.outbox.owner(), 0
+    for form in safe_forms(name):
+        with places.outbox.folder(form) as folder:
+            if folder is None or files.exists(form.manifest, folder):
+                continue
+            for kind in FORMATS:
+                about = about_plain(form.result(kind), folder)
+                if about is not None and about.st_uid == owner:
+                    size += about.st_size
+                    if not is_dry:
+                        files.unlink_if_exists(form.result(kind), folder)
+    return size
 
 
 @contextmanager
@@ -86,12 +116,14 @@ def _published(outbox: Place, name: SetName) -> Iterator[tuple[Set | None, int]]
             listed = listed_hashes(manifest)
             names = {kind: form.result(kind) for kind in FORMATS}
             found = tuple(
-                SetFile(kind, base, about.st_size)
+                SetFile(kind, base, about.st_size, about.st_ino)
                 for kind, base in names.items()  # never a name that only the manifest knows
                 if readable(base) in listed
                 and (about := about_plain(base, folder)) is not None
                 and about.st_uid == owner
             )
-            yield Set(form, manifest, found), folder
+            about = about_plain(form.manifest, folder)
+            size = sum(file.size for file in found) + (about.st_size if about else 0)
+            yield Set(form, manifest, found, size), folder
             return
     yield None, -1

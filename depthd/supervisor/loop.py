@@ -25,6 +25,7 @@ from depthd.intake import Intake
 from depthd.supervisor import report
 from depthd.supervisor.changes import Changes, Installation, WeightsFile
 from depthd.supervisor.claims import Claims
+from depthd.supervisor.cleaner import Cleaner
 from depthd.supervisor.dispatch import Dispatcher
 from depthd.supervisor.events_out import EventBus
 from depthd.supervisor.filework import FileWork
@@ -130,6 +131,7 @@ class Service:
         threads = FILE_THREADS if file_threads is None else file_threads
         self._filework = FileWork(threads, signals.wake)
         self._keeper = Keeper(start, config, self._emit, once=once)
+        self._cleaner = Cleaner(config, self._filework, self._emit)
         self._dispatcher = Dispatcher(
             config, parts.errands, self._filework, self._keeper, self._gate, self._emit, clock
         )
@@ -210,7 +212,7 @@ class Service:
         if now >= self._intake_due or self._intake_woke:
             self._intake_woke = False
             self._intake_due = self._intake.work(now)
-        wishes += [self._intake_due, self._tick(now)]
+        wishes += [self._intake_due, self._tick(now), self._cleaner.turn(now)]
         if self._next_parts is not None and not self._dispatcher.is_working:
             self._exchange_parts(self._next_parts)
         if self._keeper.wants_exchange and not self._dispatcher.is_working:
@@ -239,6 +241,7 @@ class Service:
             self._signals.drain()
             self._filework.deliver()
         self._keeper.abandon()
+        self._cleaner.stop()
         self._filework.stop()
         self._write_status("stopped")
         self._emit(Event.SERVICE_STOPPED, done=self._dispatcher.home.totals.done)
@@ -342,6 +345,7 @@ class Service:
     def _take_up(self, config: Config, changes: Changes, now: float) -> None:
         """Restart only what the new settings concern."""
         self._config = self._dispatcher.config = config
+        self._cleaner.take_up(config)
         if changes.log:
             former, self._logs = self._logs, configure(config.log, config.folder("log"))
             former.close()
@@ -441,6 +445,7 @@ class Service:
         def looked(room: Room) -> None:
             self._is_looking_at_disk = False
             self._room, self._disk_trouble = room, ""
+            self._cleaner.note_free(room.free, self._clock())
             least = self._config.disk.min_free
             if room.free < least:
                 self._disk_trouble = (
@@ -473,7 +478,7 @@ class Service:
         self._stop(now, reason="another version of depthd was installed")
 
     def _watch_sources(self) -> None:
-        wanted = self._keeper.sources()
+        wanted = self._keeper.sources() | self._cleaner.sources()
         for source in self._watched - wanted:
             with suppress(KeyError, ValueError):
                 self._selector.unregister(source)

@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "retry": ("retry", "--help"),  # moves files, starts nothing
     "requeue": ("requeue", "--help"),
     "hold": ("hold", "--help"),
+    "prune": ("prune",),
     "release": ("release", "--help"),
     "camera": ("camera", "--help"),  # numpy and pictures: the whole of it in test_camera
 }

@@ -1,0 +1,117 @@
+"""One pass: look at everything, remove what the limits say, say what went."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from depthd.config import Config
+from depthd.intake.patterns import Names
+from depthd.publish.places import Places
+from depthd.retention.items import Kind, Removed
+from depthd.retention.limits import Limits
+from depthd.retention.removal import Remover
+from depthd.retention.selection import MOST, Selection
+from depthd.retention.survey import Survey
+
+_LOCK = ".prune.lock"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a pass has come to.
+
+    Attributes:
+        counts: photos and logs that were there before, by kind.
+        sizes: their bytes.
+        removed: how many went.
+        size: bytes of these.
+        troubles: what could not be removed or read, in words; the first of them.
+        is_complete: nothing is left that the limits say.
+    """
+
+    counts: dict[Kind, int]
+    sizes: dict[Kind, int]
+    removed: int
+    size: int
+    troubles: tuple[str, ...]
+    is_complete: bool
+
+
+class Busy(Exception):
+    """Another pass is under way."""
+
+
+@contextmanager
+def only_pass(state: Path) -> Iterator[None]:
+    """Be the only pass over a root.
+
+    Raises:
+        Busy: another one is.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    handle = os.open(state / _LOCK, flags, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Busy from error
+        yield
+    finally:
+        os.close(handle)
+
+
+def one_pass(
+    config: Config,
+    told: Callable[[Removed], None],
+    *,
+    is_dry: bool = False,
+    now: Callable[[], float] = time.time,
+    rest: Callable[[float], None] = lambda _: None,
+    most: int = MOST,
+) -> Outcome:
+    """Look at everything once, and remove the oldest of what has to go.
+
+    Args:
+        config: folders and limits.
+        told: called with each thing that went, or would go.
+        is_dry: nothing is changed.
+        now: seconds since the epoch.
+        rest: called after each removal with the seconds that it took.
+        most: things of a kind that may go in one pass.
+    """
+    places = Places(*(config.folder(name) for name in ("outbox", "done", "failed")))
+    names = Names(config.intake.include, (), config.intake.litter)
+    survey = Survey(places, config.folder("log"), names, tidies=not is_dry)
+    selection = Selection(Limits.of(config), now(), most)
+    for item in survey.items():
+        selection.offer(item)
+    remover = Remover(
+        places, config.folder("work"), config.folder("log"), config.folder("state"), is_dry
+    )
+    troubles = [_words(error) for error in survey.unread]
+    removed = size = 0
+    for item, why in selection.chosen(survey.sizes):
+        begun = time.perf_counter()
+        try:
+            gone = remover.remove(item)
+        except OSError as error:
+            troubles.append(_words(error, item.name.path))
+            continue
+        if gone is None:
+            continue
+        selection.freed(item, gone.size)
+        removed, size = removed + 1, size + gone.size
+        told(Removed(item, why, gone.size, gone.job))
+        rest(time.perf_counter() - begun)
+    is_complete = not selection.is_full or is_dry
+    return Outcome(survey.counts, survey.sizes, removed, size, tuple(troubles[:20]), is_complete)
+
+
+def _words(error: OSError, name: str = "") -> str:
+    return f"{name or error.filename}: {error.strerror}"
