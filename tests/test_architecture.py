@@ -32,15 +32,16 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("channel", "config", "contract", "intake", "publish", "spool", "system"),
     },
     "service": {"contract"},
+    "history": {"config", "contract", "intake", "publish", "spool", "supervisor", "system"},
     "bench": {
         *("channel", "config", "contract", "decode", "estimate", "model", "publish", "render"),
         *("system", "worker"),
     },
     "page": {"config", "contract", "intake", "metres", "publish", "system"},
     "cli": {
-        *("bench", "channel", "config", "contract", "estimate", "intake", "model", "publish"),
-        *("metres", "page", "render", "retention", "service", "spool", "supervisor", "system"),
-        "worker",
+        *("bench", "channel", "config", "contract", "estimate", "history", "intake", "model"),
+        *("metres", "page", "publish", "render", "retention", "service", "spool", "supervisor"),
+        *("system", "worker"),
     },
     "training": {"config", "contract", "decode", "estimate", "metres", "model", "render", "system"},
     "samples": set(),
@@ -57,6 +58,7 @@ LIGHT_ROOMS = {
     "retention",
     "spool",
     "supervisor",
+    "history",
     "page",
 }
 ONLY_CLI_PRINTS = {"click", "rich"}

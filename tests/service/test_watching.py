@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import subprocess
@@ -15,6 +16,8 @@ from photos import photo
 
 from depthd.contract import status
 
+SABOTAGE = {"PYTHONPATH": str(Path(__file__).parent / "sabotage")}
+
 
 @pytest.fixture
 def watcher(root: Path) -> Iterator[subprocess.Popen[str]]:
@@ -25,9 +28,9 @@ def watcher(root: Path) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
-def look(root: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "depthd", "status", "--root", str(root), *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=False)
+def look(root: Path, *options: str, command: str = "status") -> subprocess.CompletedProcess[str]:
+    arguments = [sys.executable, "-m", "depthd", command, "--root", str(root), *options]
+    return subprocess.run(arguments, capture_output=True, text=True, timeout=DEADLINE, check=False)
 
 
 def test_status_tells_a_daemon_that_is_well_from_one_that_is_killed(
@@ -71,3 +74,33 @@ def test_status_says_that_the_built_in_network_was_not_asked_for(root: Path) -> 
     with Daemon(root, "disk.min_free=0", "model.name=builtin").ready() as daemon:
         daemon.wait_until(lambda: status.read(root / "state").model is not None, "a model")
         assert look(root).returncode == 0
+
+
+def test_the_log_is_followed_through_a_rotation_and_tells_the_story_of_each_photo(
+    root: Path, settings: tuple[str, ...]
+) -> None:
+    follow = [sys.executable, "-m", "depthd", "logs", "--follow", "--root", str(root)]
+    follow += ["--event", "photo.done", "--event", "photo.failed", "--json"]
+    killer = photo(9, "decode:segfault")
+    with Daemon(root, *settings, environment=SABOTAGE).ready() as daemon:
+        with subprocess.Popen(follow, stdout=subprocess.PIPE, text=True) as reader:
+            assert reader.stdout is not None
+            drop(root, "cam1/a.jpg", photo(1))
+            assert json.loads(reader.stdout.readline())["name"] == "cam1/a.jpg"
+            daemon.log.rename(daemon.log.with_name("depthd.jsonl.1"))
+            daemon._seen = 0
+            drop(root, "killer.jpg", killer)
+            assert json.loads(reader.stdout.readline())["name"] == "killer.jpg"
+            reader.kill()
+        with gzip.open(daemon.log.with_name("depthd.jsonl.1.gz"), "wb") as packed:
+            packed.write(daemon.log.with_name("depthd.jsonl.1").read_bytes())
+        daemon.log.with_name("depthd.jsonl.1").unlink()
+
+        said = look(root, "cam1/a.jpg", command="explain")
+        assert said.returncode == 0, said
+        order = ["photo.claimed", "photo.published", "photo.done", "It is done; in "]
+        assert sorted(order, key=said.stdout.index) == order
+        said = look(root, "killer.jpg", command="explain")
+        order = ["photo.claimed", "photo.retried", "photo.failed", "It failed as worker_crashed"]
+        assert sorted(order, key=said.stdout.index) == order
+        assert "Then 'depthd retry killer.jpg'." in said.stdout
