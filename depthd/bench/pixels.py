@@ -2,10 +2,6 @@
 
 `python -m depthd.bench.pixels`; see `child`. An honest photo of a rare kind must not end as a
 time-out, so none may take much longer than the others.
-
-    with Child("depthd.bench.pixels", {"config": config.model_dump(mode="json")}) as child:
-        for kind in child.about["kinds"]:
-            child.ask(kind=kind, megapixels=12)   # {"bytes": 1, "decode": 1.0, "preprocess": 1.0}
 """
 
 from __future__ import annotations

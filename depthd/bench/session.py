@@ -30,6 +30,7 @@ from depthd.model.weights import Weights, find_weights
 
 Report = Callable[[str], None]
 _INFERENCES = 20
+_READ = 12_000_000  # pixels of the files whose reading is measured
 _OF_BACKLOG = 5  # times as many photos as in a run
 
 
@@ -44,6 +45,7 @@ class Plan:
     backlog: int
     upstream: bool
     only_sizes: bool = False
+    only_reading: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ class Results:
     sizes: dict[str, Sizes] = field(default_factory=dict)  # of 12 megapixels, by setting
     engines: tuple[EngineSpeed, ...] = ()
     stages: dict[str, dict[str, float]] = field(default_factory=dict)  # kind: stage: milliseconds
+    reading: dict[str, dict[str, float]] = field(default_factory=dict)  # of 12 megapixels, by kind
     served: tuple[Served, ...] = ()
     idle: Idle | None = None
     backlog: Backlog | None = None
@@ -136,7 +139,8 @@ class Session:
         prepare(self._weights, folder / "state", report=report)
         self._bench = Bench(self._config, folder, folder / "state/models")
         self._photos: dict[str, list[Path]] = {}
-        for kind in (LARGE,) if plan.only_sizes else (TINY, SMALL, LARGE):
+        kinds = (LARGE,) if plan.only_sizes else () if plan.only_reading else (TINY, SMALL, LARGE)
+        for kind in kinds:
             report(f"making photos of {kind.name}")
             place = folder / kind.name.split(maxsplit=1)[0]
             place.mkdir()
@@ -151,6 +155,10 @@ class Session:
             with self._open("auto", "f32") as child:
                 results.sizes = self._weigh(child)
             yield "sizes"
+            return
+        if self._plan.only_reading:
+            results.reading = self._read()
+            yield "reading"
             return
         with ExitStack() as stack:
             results.engines, children = self._open_engines(stack)
@@ -226,6 +234,16 @@ class Session:
         self._report(f"what a photo of {LARGE.name} takes on the disk")
         photos = [str(photo) for photo in self._photos[LARGE.name]]
         return {name: Sizes(**each) for name, each in child.ask(photos=photos, weigh=True).items()}
+
+    def _read(self) -> dict[str, dict[str, float]]:
+        """Bytes, and milliseconds to decode and to scale for the network, of all kinds of files."""
+        setup = {"config": self._config.model_dump(mode="json")}
+        found = {}
+        with Child("depthd.bench.pixels", setup) as child:
+            for kind in child.about["kinds"]:
+                self._report(f"reading {_READ / 1e6:g} megapixels as {kind}")
+                found[kind] = child.ask(kind=kind, megapixels=_READ / 1e6)
+        return found
 
     # rounds -----------------------------------------------------------------------------------
 

@@ -48,6 +48,9 @@ _LEAST = 2  # photos; a rate needs more than one
 @click.option(
     "--sizes", "only_sizes", is_flag=True, help="Only what a photo takes on the disk; quick."
 )
+@click.option(
+    "--reading", "only_reading", is_flag=True, help="Only how long each kind of file takes to read."
+)
 def command(
     configured: Configured,
     *,
@@ -59,6 +62,7 @@ def command(
     latency: int,
     backlog: int,
     only_sizes: bool,
+    only_reading: bool,
 ) -> None:
     """Measure what this machine can do.
 
@@ -75,7 +79,8 @@ def command(
     from depthd.bench.session import Plan, Session, scratch  # noqa: PLC0415 - OpenCV, numpy
 
     config = configured.config()
-    plan = Plan(rounds, small, large, latency, backlog, against == "upstream", only_sizes)
+    compares = against == "upstream"
+    plan = Plan(rounds, small, large, latency, backlog, compares, only_sizes, only_reading)
     with _writing(target) as write, scratch(config.root) as folder:
         session = Session(config, plan, folder, report)
         _tell_machine(session.results)
@@ -159,6 +164,21 @@ def _tell_sizes(results: Results) -> None:
     show(rows, head=("a photo of 12 megapixels", "on the disk", *kinds))
 
 
+def _tell_reading(results: Results) -> None:
+    from depthd.cli.tables import show  # noqa: PLC0415 - only for people
+
+    rows = [
+        (
+            kind,
+            megabytes(int(each["bytes"])),
+            f"{each['decode']:.0f} ms",
+            f"{each['preprocess']:.0f} ms",
+        )
+        for kind, each in results.reading.items()
+    ]
+    show(rows, head=("12 megapixels as", "file", "decode", "scale for the network"))
+
+
 def _of_format(sizes: Sizes, kind: str) -> str | None:
     return megabytes(sizes.formats[kind]) if kind in sizes.formats else None
 
@@ -228,6 +248,7 @@ _TELL: dict[str, Callable[[Results], None]] = {
     "engines": _tell_engines,
     "stages": _tell_stages,
     "sizes": _tell_sizes,
+    "reading": _tell_reading,
     "served": _tell_rates,
     "idle": _tell_idle,
     "backlog": _tell_backlog,

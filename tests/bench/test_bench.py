@@ -171,3 +171,15 @@ def test_upstream_needs_its_own_weights(root: Path) -> None:
     code, _, err = bench(root, "--set", "model.name=builtin", "--against", "upstream", *SHORT)
     assert code == ExitCode.UNAVAILABLE
     assert "midas_small" in err
+
+
+def test_how_long_each_kind_of_file_takes_to_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("depthd.bench.session._READ", 10_000)
+    own = ["--root", str(tmp_path), "--set", "model.name=builtin"]
+    assert cli.main(["bench", "--reading", *own]) == ExitCode.OK
+    out = capsys.readouterr().out
+    assert {"JPEG progressive", "TIFF float RGB"} <= {
+        line[:16].strip() for line in out.splitlines()
+    }
