@@ -48,6 +48,7 @@ class Home:
         self._done, self._failed = places.done, places.failed
         self._mode = mode
         self._failing = threading.Lock()  # a reason lies there for a moment without its photo
+        self._on_the_way: set[str] = set()  # jobs of which a second name or a copy may be there
 
     def finish(self, job: Job, target: SetName) -> str:
         """Move the original of a published job to done/. Returns its name there."""
@@ -61,13 +62,14 @@ class Home:
         Done again after a fault, it goes on where it was.
         """
         if job.verdict != verdict:
-            job = replace(job, verdict=verdict)
+            job = replace(job, verdict=verdict, home=self._meant(job) or job.home)
             with files.directory(self._work / job.id) as folder:
                 write_record(job, folder)
         reason = _reason(job, verdict)
         with self._failing:
             begun = self._begun(job)
             if not has_original(self._work / job.id):
+                self._tidy(job, self._failed)
                 return begun.path if begun else job.name
             for name in chain([begun] if begun else [], set_names(job.name, job.stamp)):
                 if name != begun and self._places.is_taken(name):
@@ -133,6 +135,8 @@ class Home:
             if files.exists(ORIGINAL, source):  # else an earlier try has moved it
                 names = list(set_names(name.path, job.stamp))
                 name = self._take(job, place, names, source, folder)  # noqa: PLW2901
+            else:
+                self._tidy(job, place)
             os.fsync(folder)
             return name.path
 
@@ -144,13 +148,51 @@ class Home:
         Raises:
             FileExistsError: all are taken.
         """
-        if os.fstat(source).st_dev == os.fstat(folder).st_dev:
-            try:
-                return self._rename(job, place, names, source, folder)
-            except OSError as error:
-                if error.errno != errno.EXDEV:  # two mounts of one disk
-                    raise
-        return self._copy(job, place, names, source, folder)
+        way = (job, place, names, source, folder)
+        name = self._go_on(*way) or self._rename_or_copy(*way)
+        self._tidy(job, place)
+        return name
+
+    def _go_on(
+        self, job: Job, place: Place, names: Sequence[SetName], source: int, folder: int
+    ) -> SetName | None:
+        """End a move that an earlier try has begun, if it came as far as the final name."""
+        if not self._may_be_begun(job):
+            return None
+        meant = self._meant(job)
+        with place.private.open() as private:
+            for name in names:
+                if meant == _home(place, name) and (
+                    files.same_file(ORIGINAL, name.base, source, folder)
+                    or _is_copy(_hidden(job), name.base, source, private, folder)
+                ):
+                    os.fsync(folder)
+                    os.unlink(ORIGINAL, dir_fd=source)
+                    return name
+        return None
+
+    def _may_be_begun(self, job: Job) -> bool:
+        return bool(job.home) or job.id in self._on_the_way
+
+    def _tidy(self, job: Job, place: Place) -> None:
+        """The original is home: what a try has left on the way goes."""
+        if self._may_be_begun(job):
+            with place.private.open() as private:
+                files.unlink_if_exists(_hidden(job), private)
+            self._on_the_way.discard(job.id)
+
+    def _rename_or_copy(
+        self, job: Job, place: Place, names: Sequence[SetName], source: int, folder: int
+    ) -> SetName:
+        way = (job, place, names, source, folder)
+        if os.fstat(source).st_dev != os.fstat(folder).st_dev:
+            return self._copy(*way)
+        try:
+            return self._rename(*way)
+        except OSError as error:
+            if error.errno != errno.EXDEV:  # two mounts of one disk
+                raise
+            return self._go_on(*way) or self._copy(*way)
 
     @contextmanager
     def _folder(self, place: Place, name: SetName) -> Iterator[tuple[int, SetName]]:
@@ -186,10 +228,8 @@ class Home:
         self, job: Job, place: Place, names: Sequence[SetName], source: int, folder: int
     ) -> SetName:
         """Two steps: no rename without replacing here (NFS)."""
-        meant = self._meant(job)
+        self._on_the_way.add(job.id)
         for name in names:
-            if meant == _home(place, name) and files.same_file(ORIGINAL, name.base, source, folder):
-                break  # cut short between the two
             if files.exists(name.base, folder):
                 continue
             self._mean(job, place, name, source)
@@ -198,24 +238,16 @@ class Home:
             except FileExistsError:
                 continue
             return name
-        else:
-            raise FileExistsError(errno.EEXIST, "every name is taken", job.name)
-        os.fsync(folder)
-        os.unlink(ORIGINAL, dir_fd=source)
-        return name
+        raise FileExistsError(errno.EEXIST, "every name is taken", job.name)
 
     def _copy(
         self, job: Job, place: Place, names: Sequence[SetName], source: int, folder: int
     ) -> SetName:
         """Copy, sync, give the final name, sync, and only then remove the original."""
-        meant = self._meant(job)
-        hidden = f"{job.id}.{ORIGINAL}"
+        self._on_the_way.add(job.id)
+        hidden = _hidden(job)
         with place.private.open() as private:
             for name in names:
-                if meant == _home(place, name) and _is_copy(
-                    hidden, name.base, source, private, folder
-                ):
-                    break
                 if files.exists(name.base, folder):
                     continue
                 files.copy_durably(ORIGINAL, hidden, source, private)
@@ -224,13 +256,10 @@ class Home:
                     files.link_noreplace(hidden, name.base, private, folder)
                 except FileExistsError:
                     continue
-                break
-            else:
-                raise FileExistsError(errno.EEXIST, "every name is taken", job.name)
-            os.fsync(folder)
-            os.unlink(ORIGINAL, dir_fd=source)
-            files.unlink_if_exists(hidden, private)
-        return name
+                os.fsync(folder)
+                os.unlink(ORIGINAL, dir_fd=source)
+                return name
+        raise FileExistsError(errno.EEXIST, "every name is taken", job.name)
 
     def _meant(self, job: Job) -> str:
         """What an earlier try has written down; never what lies where others can write."""
@@ -251,6 +280,11 @@ def rename_to_first_free(source: str, name: SetName, job: Job, source_dir: int, 
             continue
         return other.base
     raise FileExistsError(errno.EEXIST, "every name is taken", name.base)
+
+
+def _hidden(job: Job) -> str:
+    """The name of a copy on its way."""
+    return f"{job.id}.{ORIGINAL}"
 
 
 def _home(place: Place, name: SetName) -> str:

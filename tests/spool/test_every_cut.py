@@ -1,7 +1,9 @@
-"""The process ends before each file operation of each step, on each layout; nothing is lost."""
+"""The process ends before each file operation, or the operation fails; nothing is lost."""
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
 from itertools import count
 
@@ -101,3 +103,23 @@ def _cut_once_more(world: World, steps: int) -> None:
     for job, target in [*world.published.values()]:
         world.attempt(steps // 2, lambda job=job, to=target: world.finish(job, to))  # type: ignore[misc]
     world.check()
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EXDEV], ids=errno.errorcode.get)
+@pytest.mark.parametrize("step", [_finish, _fail])
+@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
+def test_a_way_home_that_failed_anywhere_is_gone_on_with(
+    layout: Layout, step: Callable[[World], Callable[[], object]], number: int
+) -> None:
+    if layout.elsewhere and not has_other_disk():
+        pytest.skip("needs a second file system at /dev/shm")
+    for steps in count():
+        world = World(layout)
+        try:
+            has_failed = world.stumble(steps, OSError(number, os.strerror(number)), step(world))
+            world.check_rest()
+        finally:
+            world.close()
+        if not has_failed:
+            assert steps > 1
+            break

@@ -82,6 +82,7 @@ class World:
         paths = {"done": self.done, "failed": self.failed}
         self.config = Config.model_validate({"root": self.root, "paths": paths})
         self.steps_left = NEVER
+        self.fault: OSError | None = None  # what happens once after the steps, instead of the end
         self.contents: Counter[bytes] = Counter()
         self.active: dict[str, Job] = {}
         self.condemned: dict[str, Job] = {}
@@ -106,8 +107,10 @@ class World:
     def _stepping(self, call: Callable[..., Any]) -> Callable[..., Any]:
         def step(*args: Any, **keywords: Any) -> Any:
             self.steps_left -= 1
-            if self.steps_left < 0:
+            if self.steps_left < 0 and self.fault is None:
                 raise ProcessEnds
+            if self.steps_left == -1 and self.fault is not None:
+                raise self.fault
             return None if call.__name__ == "fsync" else call(*args, **keywords)
 
         return step
@@ -143,6 +146,22 @@ class World:
             return True
         self.steps_left = NEVER
         return False
+
+    def stumble(self, steps: int, fault: OSError, action: Callable[[], object]) -> bool:
+        """Do something until it works; one file operation fails after `steps` of them.
+
+        Returns:
+            whether it came so far.
+        """
+        self.steps_left, self.fault = steps, fault
+        try:
+            action()
+        except OSError as error:
+            assert error is fault  # noqa: PT017
+            action()
+        has_failed = self.steps_left < 0
+        self.steps_left, self.fault = NEVER, None
+        return has_failed
 
     def restart(self) -> None:
         self.parts.spool.close()
@@ -249,6 +268,10 @@ class World:
             self.publish(job) if job.verdict is None else self.fail(job)
         for job, target in list(self.published.values()):
             self.finish(job, target)
+        self.check_rest()
+
+    def check_rest(self) -> None:
+        """Once everything has come home."""
         self.check()
         at_work, found = self._originals()
         assert not at_work
