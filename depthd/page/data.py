@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from depthd.contract.formats import Format
 from depthd.page.depth import MOST_VALUES, Depth, NotDepth, thumbnail
 from depthd.page.results import Opened, closing
 from depthd.page.sending import file_answer, zip_answer
-from depthd.page.site import name_in, query, site_of
+from depthd.page.site import Site, name_in, query, site_of
 from depthd.publish.sets import Set
 
 _ARRAYS = (Format.NPY, Format.PFM, Format.METRES)
@@ -122,35 +122,43 @@ class Thumbnails:
         self._kept: OrderedDict[str, bytes] = OrderedDict()
 
     def answer(self, request: Request) -> Response:
-        """The preview if the worker made one, else a small heatmap, else the heatmap itself."""
+        """The preview if the worker made one, else a small heatmap of the depth, else the heatmap.
+
+        Of a set without any of them the photo, or at last the page's own sign.
+        """
         site = site_of(request)
         found = site.results.set(name_in(request))
         if found is None:
             return _nothing()
         if (opened := site.results.open_result(found, Format.PREVIEW)) is not None:
             return file_answer(request, opened, shown=True, is_versioned=True)
-        for kind in (Format.NPY, Format.PFM):
-            if (opened := site.results.open_result(found, kind)) is not None:
-                with closing(opened):
-                    try:
-                        picture = self._made(found, opened)
-                    except NotDepth:
-                        break
+        for kind in _ARRAYS:
+            if (picture := self._of(site, found, kind)) is not None:
                 headers = {"cache-control": "private, max-age=31536000, immutable"}
                 return Response(picture, media_type="image/png", headers=headers)
         opened = site.results.open_result(found, Format.HEATMAP)
+        opened = opened or site.results.open_original(found)
         if opened is None:
-            return _nothing()
+            return RedirectResponse("static/icon.svg", 303)
         return file_answer(request, opened, shown=True, is_versioned=True)
 
-    def _made(self, found: Set, opened: Opened) -> bytes:
-        key = f"{found.name.path}\0{opened.tag}"
-        picture = self._kept.get(key)
-        if picture is None:
-            picture = self._kept[key] = thumbnail(Depth.of(opened))
-            if len(self._kept) > _MOST_THUMBNAILS:
-                self._kept.popitem(last=False)
-        return picture
+    def _of(self, site: Site, found: Set, kind: Format) -> bytes | None:
+        opened = site.results.open_result(found, kind)
+        if opened is None:
+            return None
+        with closing(opened):
+            key = f"{found.name.path}\0{kind}\0{opened.tag}"
+            picture = self._kept.get(key)
+            if picture is None:
+                try:
+                    array = Depth.of(opened)
+                    picture = thumbnail(array, is_metres=kind is Format.METRES)
+                except NotDepth:
+                    return None
+                self._kept[key] = picture
+                if len(self._kept) > _MOST_THUMBNAILS:
+                    self._kept.popitem(last=False)
+            return picture
 
 
 def _file(request: Request, opened: Opened | None, *, shown: bool) -> Response:

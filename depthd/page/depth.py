@@ -113,8 +113,12 @@ def palette(name: str) -> bytes:
     return base64.b64decode(table.get(name) or table["inferno"])
 
 
-def thumbnail(depth: Depth) -> bytes:
+def thumbnail(depth: Depth, *, is_metres: bool = False) -> bytes:
     """A PNG of at most 176 pixels across: Inferno from the farthest to the nearest value.
+
+    Args:
+        depth: relative inverse depth, or metres.
+        is_metres: the smaller is the nearer; what is no number is far.
 
     Raises:
         NotDepth: the file became shorter.
@@ -122,6 +126,8 @@ def thumbnail(depth: Depth) -> bytes:
     step = depth.step_for(_THUMBNAIL)
     width, height = depth.size_at(step)
     values = array("f", b"".join(depth.rows(step)))
+    if is_metres:
+        values = array("f", [1 / value if value > 0 else 0.0 for value in values])
     finite = [value for value in values if math.isfinite(value)]
     low, high = (min(finite), max(finite)) if finite else (0.0, 0.0)
     scale = 255 / (high - low) if high > low else 0.0
