@@ -28,7 +28,7 @@ CHANGES = (
 )
 # What supervisor and worker say to each other.
 WORDS = ("sendmsg", "sendto")
-EVERYTHING = os.environ.get("DEPTHD_TEST_FAULTS") == "all"  # else what fits into CI
+EVERYTHING = os.environ.get("DEPTHD_TEST_FAULTS") == "all"  # else what fits beside other tests
 SETTINGS = ("intake.settle=0s", "model.input_size=64", "log.level=error", "disk.min_free=0")
 _FILE_THREADS = 3  # as the service has them
 
@@ -217,6 +217,13 @@ def points(
         for call, most in counts[victim].items()
         for number in range(1, most + 1, stride)
     ]
+
+
+def stride(layout: Layout, *, ordinary: int, unusual: int) -> int:
+    """How many steps go by from one that is tried to the next."""
+    if EVERYTHING:
+        return 1
+    return ordinary if layout is PLAIN else unusual
 
 
 def each(all_points: Sequence[Point], task: Callable[[Forks, Point], None]) -> None:

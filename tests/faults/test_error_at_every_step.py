@@ -1,7 +1,7 @@
 """Every system call on files fails once or for a while; the running daemon gets over it.
 
-On an ordinary disk each call meets one of the errors, in turn, on unusual layouts every eighth;
-with DEPTHD_TEST_FAULTS=all each of the former meets every error, and each of the latter one.
+On an ordinary disk every third call meets one of the errors, in turn, on unusual layouts every
+twelfth; with DEPTHD_TEST_FAULTS=all each of the former meets every error, each of the latter one.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def test_it_resumes_by_itself_and_loses_nothing(
     with Forks() as forks:
         trials.expect(forks, layout)
         counts = trials.count(forks, layout, _CALLS)
-    points = sweep.points(layout, counts, [victim], 1 if sweep.EVERYTHING or layout is PLAIN else 8)
+    points = sweep.points(layout, counts, [victim], sweep.stride(layout, ordinary=3, unusual=12))
     print(f"{layout.name} {victim}: {len(points)} calls", flush=True)
     sweep.each(points, fail)
     print(f"{layout.name} {victim}: {tried.total()} errors: {dict(tried)}; paused: {dict(paused)}")

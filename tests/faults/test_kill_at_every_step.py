@@ -1,6 +1,7 @@
 """The daemon is killed at every system call that changes files, and started again.
 
-On unusual layouts, every fourth call; all of them with DEPTHD_TEST_FAULTS=all.
+Every second call on an ordinary disk and every sixth on unusual layouts; all of them with
+DEPTHD_TEST_FAULTS=all.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections import Counter
 import pytest
 from faults import scene, sweep
 from faults.forkserver import Forks
-from faults.sweep import LAYOUTS, PLAIN, Layout, Point, Trials
+from faults.sweep import LAYOUTS, Layout, Point, Trials
 
 _KILLED = -9
 _CALLS = (*sweep.CHANGES, *sweep.WORDS)
@@ -46,7 +47,7 @@ def test_nothing_is_lost_doubled_or_left(layout: Layout, trials: Trials) -> None
     with Forks() as forks:
         trials.expect(forks, layout)
         counts = trials.count(forks, layout, _CALLS)
-    stride = 1 if sweep.EVERYTHING or layout is PLAIN else 4
+    stride = sweep.stride(layout, ordinary=2, unusual=6)
     points = sweep.points(layout, counts, sweep.VICTIMS, stride)
     sweep.each(points, kill)
     print(f"{layout.name}: {len(points)} kill points, every {stride}., met: {dict(tried)}")
