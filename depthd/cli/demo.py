@@ -9,6 +9,7 @@ import signal
 import subprocess
 import tempfile
 import time
+import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from typing import IO, Any
 import click
 
 from depthd.cli.options import path_option
+from depthd.cli.page import demand_extra
 from depthd.cli.report import report
 from depthd.config import Config
 from depthd.config.load import load
@@ -56,15 +58,21 @@ class _Story:
     metavar="DIR",
     help="New folder for the daemon; depthd-demo here if this is not given.",
 )
-def command(root: Path | None) -> ExitCode:
+@click.option(
+    "--page", "with_page", is_flag=True, help="Then show it all in a browser, until Ctrl-C."
+)
+def command(root: Path | None, *, with_page: bool) -> ExitCode:
     """Show it at work: start the daemon, drop bundled photos.
 
     Then what came out is shown and the daemon is stopped. Exit code 0 if every photo became depth.
 
     \b
-    Example:
+    Examples:
       depthd demo --root /tmp/depth
+      depthd demo --page
     """
+    if with_page:
+        demand_extra()
     samples = sorted(Path(str(files("depthd") / "samples")).glob("*.jpg"))
     if not samples:
         raise UnavailableError("the bundled photos are missing", "install depthd again")
@@ -74,7 +82,24 @@ def command(root: Path | None) -> ExitCode:
     config = load(None, environment, (), _new_root(root).absolute()).config
     with _daemon(config, environment) as (daemon, words):
         story = _watch(daemon, words, config, samples)
+        if with_page:
+            result = _tell(story, config)
+            _show_page(config)
+            return result
     return _tell(story, config)
+
+
+def _show_page(config: Config) -> None:
+    """Serve the page, with the daemon beside it, until somebody ends it."""
+    from depthd.page.server import serve  # noqa: PLC0415 - an extra
+
+    def open_browser(address: str) -> None:
+        if os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+            webbrowser.open(address)
+        report("Drop photos there too; Ctrl-C ends it.")
+
+    free = config.page.model_copy(update={"port": 0, "address": "127.0.0.1"})
+    serve(config.model_copy(update={"page": free}), report, open_browser)
 
 
 def _new_root(wanted: Path | None) -> Path:

@@ -31,12 +31,7 @@ def command(configured: Configured, port: int | None) -> ExitCode:
       depthd page --root ~/depth
       depthd page --root ~/depth --set page.address=0.0.0.0
     """
-    lacking = [name for name in _NEEDS if importlib.util.find_spec(name) is None]
-    if lacking:
-        raise UnavailableError(
-            f"the page needs {', '.join(lacking)}",
-            "pip install 'depthd[page]' brings what is missing",
-        )
+    demand_extra()
     if port is not None:
         configured = configured.with_setting("page.port", str(port))
     config = configured.config()
@@ -47,3 +42,13 @@ def command(configured: Configured, port: int | None) -> ExitCode:
 
     serve(config, report)
     return ExitCode.OK
+
+
+def demand_extra() -> None:
+    """Raise UnavailableError where the page's extra is not installed."""
+    lacking = [name for name in _NEEDS if importlib.util.find_spec(name) is None]
+    if lacking:
+        raise UnavailableError(
+            f"the page needs {', '.join(lacking)}",
+            "pip install 'depthd[page]' brings what is missing",
+        )

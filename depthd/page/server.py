@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import errno
 import ipaddress
+import os
+import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import uvicorn
 
@@ -23,14 +26,19 @@ _KEEP_ALIVE = 5  # seconds between two requests of one connection
 _STOP = 3  # seconds for answers that are under way
 _LARGEST_HEAD = 16_384  # bytes
 _BACKLOG = 256
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_FIRST_GIVEN = 3  # descriptor, as the service manager numbers them
 
 
-def serve(config: Config, say: Callable[[str], None]) -> None:
+def serve(
+    config: Config, say: Callable[[str], None], began: Callable[[str], object] = lambda _: None
+) -> None:
     """Serve until SIGTERM or SIGINT.
 
     Args:
         config: effective configuration.
         say: tells people the address, and once the password.
+        began: called with the address once it listens.
 
     Raises:
         ConfigurationError: the address or the password file cannot be used.
@@ -38,7 +46,7 @@ def serve(config: Config, say: Callable[[str], None]) -> None:
         TemporaryError: the port is taken.
     """
     page = config.page
-    listener = _listen(page.address, page.port)
+    listener = _given() or _listen(page.address, page.port)
     with listener:
         address, port = listener.getsockname()[:2]
         is_local = ipaddress.ip_address(address).is_loopback
@@ -46,6 +54,7 @@ def serve(config: Config, say: Callable[[str], None]) -> None:
         gate, made = open_gate(state, page.password_file, demand=not is_local)
         host = f"[{address}]" if ":" in address else address
         say(f"the page is on http://{host}:{port}/ for {config.root.absolute()}")
+        began(f"http://{host}:{port}/")
         if made is not None:
             say(f"Its password, shown only now: {made}")
         events = Events()
@@ -78,9 +87,34 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._events = events
 
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """A signal is a reason to end in order, and nothing that would have to be raised again."""
+        before = {each: signal.signal(each, self.handle_exit) for each in _SIGNALS}
+        try:
+            yield
+        finally:
+            for each, handler in before.items():
+                signal.signal(each, handler)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._events.end()
         await super().shutdown(sockets)
+
+
+def _given() -> socket.socket | None:
+    """The socket that the service manager has opened for this process (sd_listen_fds)."""
+    if os.environ.pop("LISTEN_PID", "") != str(os.getpid()):
+        return None
+    if os.environ.pop("LISTEN_FDS", "") != "1":
+        raise ConfigurationError("the service manager gives other than one socket", "give it one")
+    given = socket.socket(fileno=_FIRST_GIVEN)
+    if given.family not in (socket.AF_INET, socket.AF_INET6):
+        raise ConfigurationError(
+            "the socket is none of the Internet's", "give ListenStream= a port"
+        )
+    given.setblocking(False)
+    return given
 
 
 def _listen(address: str, port: int) -> socket.socket:

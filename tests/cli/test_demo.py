@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -136,3 +138,29 @@ def test_a_daemon_that_does_not_stop_is_killed(
         while not words.seek(0, os.SEEK_END):
             assert daemon.poll() is None
     assert daemon.returncode == -signal.SIGKILL
+
+
+def test_the_demo_opens_a_page_on_its_results(
+    package: Path, tmp_path: Path, variables: dict[str, str]
+) -> None:
+    command = [sys.executable, "-P", "-c", WITH_PHOTOS, str(package), "demo", "--page"]
+    command += ["--root", str(tmp_path / "new")]
+    with subprocess.Popen(
+        command, env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as demo:
+        assert demo.stderr is not None
+        said = []
+        for line in demo.stderr:
+            said.append(line)
+            if found := re.search(r"http://127\.0\.0\.1:\d+/", line):
+                break
+        assert found, said
+        connection = http.client.HTTPConnection(found[0].split("/")[2], timeout=60)
+        try:
+            connection.request("GET", "/photo?name=moon.jpg")
+            assert b"moon.jpg" in connection.getresponse().read()
+        finally:
+            connection.close()
+            demo.send_signal(signal.SIGINT)
+        demo.stderr.read()
+        assert demo.wait(60) == 0, said

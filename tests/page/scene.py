@@ -89,17 +89,21 @@ class Scene:
 class Page:
     """`depthd page` in a process of its own, at a free port."""
 
-    def __init__(self, root: Path, *settings: str, user: int | None = None) -> None:
+    def __init__(self, root: Path, *settings: str) -> None:
         command = [sys.executable, "-P", "-m", "depthd", "page", "-c", os.devnull]
         command += ["--root", str(root), "--port", "0"]
         for setting in settings:
             command += ["--set", setting]
+        self.start(command)
+
+    def start(self, command: list[str], pass_fds: tuple[int, ...] = ()) -> None:
+        """Start it and wait until it says where it listens."""
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            user=user,
+            pass_fds=pass_fds,
         )
         assert self.process.stderr is not None
         self.said: list[str] = []
@@ -130,7 +134,8 @@ class Page:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 raise
-        self.process.wait(DEADLINE)
+        ended = self.process.wait(DEADLINE)
+        assert ended in (0, -signal.SIGKILL), self.said
         self._listener.join(DEADLINE)
         self.process.stderr.close()  # type: ignore[union-attr]
 

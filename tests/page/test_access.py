@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
+import socket
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -226,3 +229,20 @@ def test_readonly_takes_nothing(scene: Scene) -> None:
         assert b"retry" not in page.get("/failed").content
     assert not (scene.root / "inbox/a.jpg").exists()
     assert (scene.root / "failed/bad.jpg").exists()
+
+
+def test_a_socket_of_the_service_manager_is_used(scene: Scene) -> None:
+    """As systemd gives it: descriptor 3, and who it is for."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        page = Page.__new__(Page)
+        handle = os.dup2(listener.fileno(), 100, inheritable=True)
+        command = (
+            f"LISTEN_FDS=1 LISTEN_PID=$$ exec {shlex.quote(sys.executable)} -P -m depthd page "
+            f"-c /dev/null --root {shlex.quote(str(scene.root))} 3<&100"
+        )
+        page.start(["bash", "-c", command], pass_fds=(handle,))
+        os.close(handle)
+    with page:
+        assert page.port == port
+        assert page.get("/").status == 200
