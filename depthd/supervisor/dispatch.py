@@ -29,17 +29,17 @@ from depthd.contract.events import Emit, Event
 from depthd.contract.states import State
 from depthd.spool import Job, Verdict
 from depthd.supervisor.credence import JobMessage, contradiction
-from depthd.supervisor.errands import Errands, Found, Opened, Taken
+from depthd.supervisor.errands import Errands, Opened, Taken
 from depthd.supervisor.filework import FileWork
 from depthd.supervisor.gate import Gate
 from depthd.supervisor.homeward import Homeward
 from depthd.supervisor.keeper import Keeper, News
+from depthd.supervisor.recovery import Recovery
 from depthd.supervisor.suspects import Suspects
 from depthd.supervisor.table import NEVER, Entry
 
 LOOK_AHEAD = 11  # one decoding, two in the network, two being written, the others on their way
 _TRIES_OF_A_SINGLE_RUN = 3
-_LOOK_AGAIN_AFTER = 10.0  # seconds, at jobs of a former run that could not be looked at
 _MOST_CHANGES = 5  # times that a photo may turn out to be written to after its claim
 # What a photo that is still being written may look like.
 _UNFINISHED = frozenset(
@@ -83,15 +83,14 @@ class Dispatcher:
         self._emit = emit
         self._clock = clock
         self.home = Homeward(errands, filework, gate, emit, clock, self._run)
+        self.recovery = Recovery(
+            self.home, filework, gate, emit, clock, lambda: self.config.worker.max_attempts
+        )
         self._fresh: deque[Entry] = deque()  # to be run beside others
         self._suspects = Suspects()
         self._in_worker: dict[str, Entry] = {}
         self._starting = 0  # being claimed, or whose files are being opened
         self._is_stopping = False
-        self.is_recovered = False
-        self._is_recovering = False
-        self.unread: dict[str, str] = {}  # folders of jobs that cannot be looked at now, and why
-        self._recover_at = NEVER
         self._ranges = RollingRanges()
         self.may_claim = True
         self.others_wait = True  # photos in the inbox are ready to be claimed, as far as is known
@@ -107,7 +106,7 @@ class Dispatcher:
     def is_at_rest(self) -> bool:
         """Whether nothing is left but what was tried a few times and waits for better days."""
         home, times = self.home, _TRIES_OF_A_SINGLE_RUN
-        is_busy = self.is_working or self._fresh or self._suspects or not self.is_recovered
+        is_busy = self.is_working or self._fresh or self._suspects or not self.recovery.is_over
         return not is_busy and home.aside.were_tried(times) and home.holds.were_tried(times)
 
     @property
@@ -116,7 +115,7 @@ class Dispatcher:
         may_claim = (
             self._can_run
             and self.may_claim
-            and self.is_recovered
+            and self.recovery.is_over
             and self._gate.is_open
             and not self.home.aside.is_full
             and not self._must_isolate(self._clock())
@@ -143,44 +142,6 @@ class Dispatcher:
 
     # start, stop ------------------------------------------------------------------------------
 
-    def recover(self) -> None:
-        """Take up what a former run left in work/."""
-        if self._is_recovering:  # twice at once, each job would be in two hands
-            return
-
-        def failed(error: Exception) -> None:
-            self._is_recovering = False
-            self._gate.close(f"work/ cannot be read: {error}", self._clock())
-
-        self._is_recovering = True
-        self._recover_at = NEVER
-        only = tuple(self.unread)
-        self._filework.submit(partial(self.home.errands.recover, only), self._recovered, failed)
-
-    def _recovered(self, found: Found) -> None:
-        self._is_recovering, self.is_recovered = False, True
-        for folder, reason in found.unread.items():
-            if folder not in self.unread:
-                self._emit(Event.PHOTO_SET_ASIDE, job=folder, name=folder, reason=reason)
-        self.unread = found.unread
-        if found.unread:
-            self._recover_at = self._clock() + _LOOK_AGAIN_AFTER
-        for each in found.jobs:
-            entry = self.home.table.add(each.job, self._clock())
-            self._emit(
-                Event.PHOTO_RECOVERED,
-                job=each.job.id,
-                name=each.job.name,
-                attempts=each.job.attempts,
-                published=each.target is not None,
-            )
-            self.home.take_up(entry, each, self.config.worker.max_attempts)
-
-    def reopened(self) -> None:
-        """The gate is open again."""
-        if not self.is_recovered:
-            self.recover()
-
     def stop(self) -> None:
         """Begin nothing new; what is in the worker's hands is finished."""
         self._is_stopping = True
@@ -189,11 +150,10 @@ class Dispatcher:
         """Go on in other folders."""
         self.home.forget()
         self.home.errands = errands
-        self.unread = {}
         self._fresh.clear()
         self._suspects.clear()
-        self.is_recovered, self.may_claim = False, True
-        self.recover()
+        self.may_claim = True
+        self.recovery.begin()
 
     def give_back(self) -> None:
         """The time is up: the worker's jobs keep their place in work/, their attempt uncounted.
@@ -248,14 +208,12 @@ class Dispatcher:
     def turn(self, now: float) -> float:
         """Start what can be started, enforce deadlines. Returns when to call again."""
         self.home.turn(now)
-        if now >= self._recover_at and self._gate.is_open:
-            self.recover()
+        self.recovery.turn(now)
         if self._gate.is_open and self._can_run:
             self._start(now)
         self._enforce_deadlines(now)
         deadlines = [entry.deadline for entry in self._in_worker.values()]
-        recover_at = self._recover_at if self._gate.is_open else NEVER
-        times = (self.home.next_try, recover_at, self._suspects.next_time(now))
+        times = (self.home.next_try, self.recovery.next_look, self._suspects.next_time(now))
         return min(*times, *deadlines, NEVER)
 
     def hear(self, news: News) -> None:

@@ -189,7 +189,7 @@ class Service:
         folders = {name: str(self._config.folder(name)) for name in ("inbox", "outbox")}
         self._emit(Event.SERVICE_STARTED, version=__version__, pid=os.getpid(), **folders)
         self._keeper.turn(self._clock())  # it loads while the rest begins
-        self._dispatcher.recover()
+        self._dispatcher.recovery.begin()
         self._intake.start()
         while True:
             wish = self.turn()
@@ -275,7 +275,7 @@ class Service:
         """The end of a single run: what is done, what failed, what had to stay."""
         home = self._dispatcher.home
         left = [(entry.job.name, entry.reason) for entry in home.table]
-        left += self._dispatcher.unread.items()
+        left += self._dispatcher.recovery.unread.items()
         inbox = self._intake.remaining()
         count = len(left) + inbox.count
         shown = [*left, *inbox.examples][:20]
@@ -400,7 +400,7 @@ class Service:
                 self._gate.close(self._disk_trouble, self._clock())
             else:
                 self._gate.open()
-                self._dispatcher.reopened()
+                self._dispatcher.recovery.reopened()
 
         def failed(error: Exception) -> None:
             self._is_probing = False

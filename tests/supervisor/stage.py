@@ -233,7 +233,7 @@ class Stage:
             self.clock,
         )
         self.dispatcher.others_wait = False
-        self.dispatcher.recover()
+        self.dispatcher.recovery.begin()
         self.is_open = True
 
     def emit(self, event: Event, /, **fields: object) -> None:

@@ -54,7 +54,7 @@ class Played:
             file_threads=0,
         )
         self.service._intake.start()
-        self.service._dispatcher.recover()
+        self.service._dispatcher.recovery.begin()
         self.turn_until(lambda: bool(self.workers))
         self.workers[-1].become_ready()
         self.turn_until(lambda: "service.ready" in self.events())
