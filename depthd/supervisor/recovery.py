@@ -1,4 +1,4 @@
-"""What a former run has left in work/: taken up at the start, or later where it cannot be looked at.
+"""What a former run has left in work/: taken up at the start, or later where it cannot be read now.
 
 Knows jobs and what was found of them; what is done with them is `Homeward`'s.
 """
