@@ -11,7 +11,7 @@ import click
 from depthd.cli.report import report
 from depthd.config import Config
 from depthd.contract.errors import ExitCode, NoInputError
-from depthd.contract.formats import ERROR_SUFFIX
+from depthd.contract.formats import ERROR_SUFFIX, SKIPPED_SUFFIX
 from depthd.contract.names import SetName, printable
 from depthd.publish.places import Place
 from depthd.publish.returning import put_back
@@ -40,7 +40,7 @@ def names_inside(home: Path, photos: Iterable[str]) -> tuple[str, ...]:
 def _inside(home: Path, photo: str) -> str:
     path = os.path.abspath(photo)
     inside = os.path.relpath(path, home) if path.startswith(f"{home}/") else photo
-    return inside.removesuffix(ERROR_SUFFIX)
+    return inside.removesuffix(ERROR_SUFFIX).removesuffix(SKIPPED_SUFFIX)
 
 
 def put_all_back(wanted: Iterable[SetName | OSError], home: Place, inbox: Path) -> ExitCode:

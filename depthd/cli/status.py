@@ -156,7 +156,8 @@ def _rows(seen: Judged) -> Iterator[tuple[str, str]]:
         yield "held", f"{what}, since {since:%Y-%m-%dT%H:%M:%SZ}, until 'depthd release {folder}'"
     if queue.since is not None:
         yield "oldest", f"{span(now - queue.since)}, in the inbox or in work"
-    yield "finished", f"{seen.done} done, {seen.failed} failed since the start"
+    skipped = f", {seen.skipped} skipped for newer ones" if seen.skipped else ""
+    yield "finished", f"{seen.done} done, {seen.failed} failed{skipped} since the start"
     now_and_then = (seen.rates.last_minute, seen.rates.last_15_minutes)
     yield "rate", "{:g} a minute now, {:g} over 15 minutes".format(*now_and_then)
     if seen.disk is not None:

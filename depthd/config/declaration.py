@@ -6,6 +6,7 @@ from this module. It may know units and paths; it does no I/O.
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -238,6 +239,7 @@ class Config(Section):
         examples=[
             {
                 "cam*": {"formats": ["heatmap", "preview"], "range": "rolling"},
+                "door": {"priority": "first", "policy": "latest", "retention": "7d"},
                 "cam1": {
                     "references": [[120, 400, 1.5], [610, 380, 2.25], [350, 200, 6]],
                     "references_size": [1280, 720],
@@ -267,6 +269,15 @@ class Config(Section):
     def rules(self, folder: str) -> FolderRules:
         """What holds for a folder of the inbox, empty for the inbox itself."""
         return resolve(FolderRules(), self.folders, f"{folder}/")
+
+    def wants_latest(self, folder: str) -> bool:
+        """Whether a folder of the inbox has only its latest photo worked on."""
+        return self.rules(folder).policy == "latest"
+
+    @cached_property
+    def skips(self) -> bool:
+        """Whether any folder does."""
+        return any(folder.policy == "latest" for folder in self.folders.values())
 
     @property
     def removes(self) -> bool:

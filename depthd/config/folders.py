@@ -113,6 +113,21 @@ class FolderRules(Section):
         description="age at which this folder's photos go from done and failed, in place of "
         "retention.done and retention.failed; forever keeps them whatever the disk says",
     )
+    priority: Literal["first", "normal", "last"] = Field(
+        "normal",
+        description="whose photos are taken before those of other folders; one turn in eight goes "
+        "to the next class all the same",
+    )
+    order: Literal["arrival", "oldest", "newest"] = Field(
+        "arrival",
+        description="which photo of the folder comes first: by when it was found whole, or by the "
+        "file's own time",
+    )
+    policy: Literal["all", "latest"] = Field(
+        "all",
+        description="latest works on one photo of the folder at a time, the newest; those that "
+        "waited beside it go to done, each with a note, and have no results",
+    )
 
 
 class Folder(FolderPolicy, FolderRules):

@@ -49,6 +49,7 @@ class Event(StrEnum):
     PHOTO_CLAIMED = "photo.claimed"
     PHOTO_PUBLISHED = "photo.published"
     PHOTO_DONE = "photo.done"
+    PHOTO_SKIPPED = "photo.skipped"
     PHOTO_FAILED = "photo.failed"
     PHOTO_RETRIED = "photo.retried"
     PHOTO_RETURNED = "photo.returned"
@@ -128,6 +129,9 @@ MEANINGS: dict[Event, Meaning] = {
     Event.PHOTO_CLAIMED: Meaning("info", "A photo was taken from the inbox."),
     Event.PHOTO_PUBLISHED: Meaning("info", "All results are in the outbox; stage times follow."),
     Event.PHOTO_DONE: Meaning("info", "The original is in done/."),
+    Event.PHOTO_SKIPPED: Meaning(
+        "info", "The original is in done/ without results: its folder wants only its latest photo."
+    ),
     Event.PHOTO_FAILED: Meaning("error", "The original is in failed/; code and reason follow."),
     Event.PHOTO_RETRIED: Meaning("warning", "A fault that may not be the photo's; tried again."),
     Event.PHOTO_RETURNED: Meaning("info", "The service stops; the photo keeps its place in work/."),

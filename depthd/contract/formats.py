@@ -80,3 +80,5 @@ METRIC = frozenset({Format.METRES, Format.MILLIMETRES})
 """Formats that a photo without metres does not get."""
 MANIFEST_SUFFIX = ".json"
 ERROR_SUFFIX = ".error.json"
+SKIPPED_SUFFIX = ".skipped.json"
+"""Of the note beside an original in done/ that was not worked on."""

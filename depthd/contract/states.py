@@ -19,7 +19,8 @@ class State(StrEnum):
 
 TRANSITIONS: dict[State, frozenset[State]] = {
     State.SETTLING: frozenset({State.CLAIMED}),
-    State.CLAIMED: frozenset({State.ACTIVE, State.FAILED}),
+    # Done at once: a photo that is skipped for a newer one (`policy: latest`).
+    State.CLAIMED: frozenset({State.ACTIVE, State.DONE, State.FAILED}),
     State.ACTIVE: frozenset({State.PUBLISHED, State.CLAIMED, State.FAILED}),
     State.PUBLISHED: frozenset({State.DONE}),
     State.DONE: frozenset(),

@@ -121,6 +121,7 @@ class Status(Part):
     queue: Queue
     done: int = Field(description="photos since the start")
     failed: int = Field(description="photos since the start")
+    skipped: int = Field(0, description="photos since the start, for a newer one of their folder")
     rates: Rates
     worker: Worker
     model: Model | None = Field(None, description="null while none serves")

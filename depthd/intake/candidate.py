@@ -17,9 +17,16 @@ class Beneath:
         return not self.folder or folder == self.folder or folder.startswith(f"{self.folder}/")
 
 
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """One owner's folder whose latest photo is at work: the next waits until that is home."""
+
+    place: tuple[int, str]
+
+
 # From what nothing is to be handed out: a folder alone or with all below it, an owner (user id),
 # or one owner's in a folder.
-Hold = str | Beneath | int | tuple[int, str]
+Hold = str | Beneath | int | Busy | tuple[int, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +35,7 @@ class Candidate:
 
     `name` is relative to the inbox, separated by slashes; bytes that are not UTF-8 are
     surrogates, as `os.fsdecode` makes them. `owner` is a user id, `since` when it came or was last
-    touched, in seconds since the epoch.
+    touched, in seconds since the epoch. `newer` is the photo because of which it is to be skipped.
     """
 
     name: str
@@ -38,6 +45,7 @@ class Candidate:
     inode: int
     owner: int
     since: float = field(default=0.0, compare=False)
+    newer: str = field(default="", compare=False)
 
     @classmethod
     def of(cls, name: str, about: os.stat_result) -> Candidate:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Collection
+from functools import lru_cache
 from pathlib import Path
 
 from depthd.config import Config
@@ -24,6 +25,7 @@ from depthd.intake.scan import Found, Looker, is_long
 from depthd.intake.settle import Settling
 
 _HELD = "its folder is held: by depthd hold, or because its results cannot be written"
+_REMEMBERED_RULES = 4096  # folders
 _LOOKS = 256  # second looks fetched at a time, and photos passed over in one `take`
 
 
@@ -38,7 +40,8 @@ class Entries:
         options = config.intake
         self._inbox = inbox
         self.names = Names(options.include, options.exclude, options.litter)
-        self.settling = Settling(options.settle, options.rescan_interval, limit)
+        rules = lru_cache(_REMEMBERED_RULES)(config.rules)
+        self.settling = Settling(options.settle, options.rescan_interval, limit, rules)
         self.refusals = Refusals(emit)
         self._immovables = Immovables()
         self.device = -1
@@ -137,6 +140,11 @@ class Entries:
             if not self._immovables.waits(seen.name, now):  # a later scan finds it again
                 taken.append(seen)
         return taken
+
+    def take_skipped(self, count: int, held: Collection[Hold]) -> list[Candidate]:
+        """At most `count` whole files that are not to be worked on."""
+        self.settling.hold(held)
+        return self.settling.take_skipped(count)
 
     def remaining(self) -> Remaining:
         """Photos that stay where they are, and why."""

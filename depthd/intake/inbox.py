@@ -111,6 +111,15 @@ class Intake:
         """
         return self._entries.take(count, held)
 
+    def take_skipped(self, count: int, held: Collection[Hold] = ()) -> list[Candidate]:
+        """At most `count` whole files of folders that want only their latest one, which are older.
+
+        Args:
+            count: most of them.
+            held: see `take`.
+        """
+        return self._entries.take_skipped(count, held)
+
     def put_back(self, candidate: Candidate) -> None:
         """It was not claimed: look at it again, as if it were new."""
         self._settling.put_back(candidate, time.monotonic())

@@ -15,12 +15,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
+from depthd.config.folders import FolderRules
 from depthd.intake.candidate import Candidate, Hold
 from depthd.intake.room import Room
-from depthd.intake.turns import Turns
+from depthd.intake.turns import RulesOf, Turns
 
 # Two looks in the same instant prove nothing, so without events `settle: 0s` means this.
 SHORTEST_QUIET = 0.5
@@ -50,9 +51,17 @@ class Settling:
         settle: seconds without a change.
         patience: the same for what only a periodic scan found.
         limit: most files to remember; a long name counts as several.
+        rules: what holds for a folder.
     """
 
-    def __init__(self, settle: float, patience: float, limit: int = 50_000) -> None:
+    def __init__(
+        self,
+        settle: float,
+        patience: float,
+        limit: int = 50_000,
+        rules: RulesOf = lambda _: FolderRules(),
+    ) -> None:
+        self._rules = rules
         self._settle = settle
         self._quiet = 0.0
         self._patience = max(patience, settle, SHORTEST_QUIET)
@@ -60,7 +69,7 @@ class Settling:
         self._by_event: _Queue = OrderedDict()
         self._by_look: _Queue = OrderedDict()
         self._by_scan: _Queue = OrderedDict()
-        self._ready = Turns()
+        self._ready = Turns(self._rules)
         self._rewritten: OrderedDict[str, float] = OrderedDict()  # ready or handed out: first seen
         self.trust_looks_after(settle)
 
@@ -160,7 +169,7 @@ class Settling:
         """Forget everything."""
         for queue, _ in self._queues:
             queue.clear()
-        self._ready = Turns()
+        self._ready = Turns(self._rules)
         self._rewritten.clear()
         self._room = Room(self._room.limit)
 
@@ -186,6 +195,13 @@ class Settling:
     def hold(self, held: Collection[Hold]) -> None:
         """Hand out nothing of these; see `Turns.hold`."""
         self._ready.hold(held)
+
+    def take_skipped(self, count: int) -> list[Candidate]:
+        """Hand out whole files that are not to be worked on, and forget them."""
+        skipped = self._ready.take_skipped(count)
+        for seen in skipped:
+            self._room.release(seen)
+        return skipped
 
     def take(self) -> Candidate | None:
         """Hand out the whole file whose turn it is, and forget it."""
@@ -222,7 +238,8 @@ class Settling:
     def put_back(self, seen: Candidate, now: float) -> None:
         """It was handed out and not taken."""
         first = self._rewritten.pop(seen.name, None)
-        wait = _Wait(seen, now, now if first is None else first, is_rewritten=first is not None)
+        first, is_rewritten = (now, False) if first is None else (first, True)
+        wait = _Wait(replace(seen, newer=""), now, first, is_rewritten)
         self._start(wait, self._by_look)
 
     def _remember_rewritten(self, name: str, first: float) -> None:

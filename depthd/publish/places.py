@@ -176,15 +176,27 @@ class Places:
 
         A reason without its photo is left of one that was put back into the inbox.
         """
-        if self.failed is None:
-            return False
-        with self.failed.folder(name) as folder:
+        return self.failed is not None and self.is_taken_beside_note(
+            self.failed, name, ERROR_SUFFIX, "error"
+        )
+
+    @staticmethod
+    def is_taken_beside_note(place: Place, name: SetName, suffix: str, kind: str) -> bool:
+        """Whether a place has a photo of exactly this name, or under its note's name another file.
+
+        Args:
+            place: done or failed.
+            name: of the photo.
+            suffix: of its note.
+            kind: of its note.
+        """
+        with place.folder(name) as folder:
             if folder is None:
                 return False
             if files.exists(name.base, folder):
                 return True
-            return files.exists(name.error_note, folder) and not _has_reason_only(
-                self.failed, name, folder
+            return files.exists(name.base + suffix, folder) and not _has_note_only(
+                place, name, folder, suffix, kind
             )
 
     def forget_failure(self, name: SetName) -> None:
@@ -195,12 +207,14 @@ class Places:
             if not os.path.lexists(self.failed.path(form) + ERROR_SUFFIX):
                 continue
             with self.failed.folder(form) as folder:
-                if folder is not None and _has_reason_only(self.failed, form, folder):
+                if folder is not None and _has_note_only(
+                    self.failed, form, folder, ERROR_SUFFIX, "error"
+                ):
                     files.unlink_if_exists(form.error_note, folder)
 
 
-def _has_reason_only(failed: Place, name: SetName, folder: int) -> bool:
-    note = read_ours(name.error_note, folder, failed.owner(), "error")
+def _has_note_only(place: Place, name: SetName, folder: int, suffix: str, kind: str) -> bool:
+    note = read_ours(name.base + suffix, folder, place.owner(), kind)
     return note is not None and not files.exists(name.base, folder)
 
 

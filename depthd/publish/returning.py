@@ -13,10 +13,10 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from depthd.contract.formats import ERROR_SUFFIX
+from depthd.contract.formats import ERROR_SUFFIX, SKIPPED_SUFFIX
 from depthd.contract.names import SetName
 from depthd.publish.places import Place, safe_forms
-from depthd.publish.reading import about_plain
+from depthd.publish.reading import about_plain, read_ours
 from depthd.system import files
 from depthd.system.private import PrivateFolder
 
@@ -42,7 +42,7 @@ def put_back(home: Place, inbox: Path, name: SetName) -> SetName:
         OSError: it is still where it was, and perhaps also in the inbox; the words say why.
     """
     for form in safe_forms(name):
-        if form.base.endswith(ERROR_SUFFIX):  # a reason is no photo
+        if form.base.endswith((ERROR_SUFFIX, SKIPPED_SUFFIX)):  # a note is no photo
             continue
         with home.folder(form) as source:
             if source is None or about_plain(form.base, source) is None:
@@ -51,6 +51,8 @@ def put_back(home: Place, inbox: Path, name: SetName) -> SetName:
             with files.beneath(inbox, form.folders, create_mode=mode) as target:
                 _move(form.base, source, target, inbox)
                 os.fsync(target)
+                if read_ours(form.base + SKIPPED_SUFFIX, source, os.geteuid(), "skipped"):
+                    files.unlink_if_exists(form.base + SKIPPED_SUFFIX, source)
                 os.fsync(source)
             return form
     words = f"{home.root.name}/ has no photo of this name"

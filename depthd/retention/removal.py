@@ -13,9 +13,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from depthd.contract.formats import SKIPPED_SUFFIX
+from depthd.contract.names import SetName
 from depthd.publish.places import Places
 from depthd.publish.reading import about_plain, read_ours
-from depthd.publish.sets import read_set, remove_leftovers, remove_set
+from depthd.publish.sets import Set, read_set, remove_leftovers, remove_set
 from depthd.retention.items import Identity, Item, Kind
 from depthd.spool import original_path
 from depthd.system import files
@@ -87,20 +89,34 @@ class Remover:
             if (None if about is None else _identity(about)) != item.original:
                 return None
             found = read_set(self.places, name)
-            if found is None and item.original is None:
-                return None
             job = str(found.manifest.get("job")) if found else ""
             if self._has(job):
                 return None
-            if found is None:
-                size = remove_leftovers(self.places, name, is_dry=self.is_dry)
-            else:
-                size = found.size
-                if not self.is_dry:
-                    remove_set(self.places, name)
-            if item.original is not None and folder is not None:
-                size += self._unlink(name.base, item.original, folder) or 0
-            return Gone(size, job)
+            size = self._results(item, found)
+            if folder is not None:
+                if item.original is not None:
+                    size += self._unlink(name.base, item.original, folder) or 0
+                size += self._skipped(name, folder, done.owner())
+            return Gone(size, job) if size else None
+
+    def _results(self, item: Item, found: Set | None) -> int:
+        """Bytes of results that went."""
+        if found is None:
+            if item.original is None:  # another photo may be about to get this name
+                return 0
+            return remove_leftovers(self.places, item.name, is_dry=self.is_dry)
+        if not self.is_dry:
+            remove_set(self.places, item.name)
+        return found.size
+
+    def _skipped(self, name: SetName, folder: int, owner: int) -> int:
+        """Bytes of a note that says why there are no results."""
+        base = name.base + SKIPPED_SUFFIX
+        note = read_ours(base, folder, owner, "skipped")
+        about = about_plain(base, folder)
+        if note is None or about is None or self._has(str(note.get("job"))):
+            return 0
+        return self._unlink(base, _identity(about), folder) or 0
 
     def _has(self, job: str) -> bool:
         """Whether a job is at work."""

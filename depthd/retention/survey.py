@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Self
 
 from depthd.contract.events import LOG_FILE
-from depthd.contract.formats import ERROR_SUFFIX, MANIFEST_SUFFIX
+from depthd.contract.formats import ERROR_SUFFIX, MANIFEST_SUFFIX, SKIPPED_SUFFIX
 from depthd.contract.names import MAX_DEPTH, SetName
 from depthd.intake.patterns import Names
 from depthd.publish.places import Place, Places, forms
@@ -66,7 +66,14 @@ class Survey:
         with _Beside(self.places.outbox.root) as outbox:
             for folders, handle, entry in self._walk(self.places.done, ours_only=True):
                 about = _stat(entry.name, handle)
-                if about is None or entry.name.endswith(ERROR_SUFFIX):
+                if about is None:
+                    continue
+                if entry.name.endswith(SKIPPED_SUFFIX):
+                    if about.st_uid == owner:
+                        self.sizes[Kind.DONE] += about.st_size
+                        base = entry.name.removesuffix(SKIPPED_SUFFIX)
+                        if base and _stat(base, handle) is None:  # its photo was taken away
+                            yield Item(about.st_mtime, Kind.DONE, SetName(folders, base))
                     continue
                 name = SetName(folders, entry.name)
                 since = None

@@ -9,22 +9,19 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import json
 import os
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
-from depthd.contract.errors import FAULTS
-from depthd.contract.formats import ERROR_SUFFIX
-from depthd.contract.names import SetName, printable, set_names, timestamp
+from depthd.contract.names import SetName, set_names
 from depthd.publish.places import Place, Places, forms, under_accepted_name
 from depthd.publish.reading import read_ours
 from depthd.spool.jobs import ORIGINAL, Job, Verdict, has_original, read_job, write_record
+from depthd.spool.notes import Note, reason, skipped
 from depthd.system import files
 
 # A folder that a photo's name asks for cannot exist: that is no fault of the disk.
@@ -65,9 +62,18 @@ class Home:
             job = replace(job, verdict=verdict, home=self._meant(job) or job.home)
             with files.directory(self._work / job.id) as folder:
                 write_record(job, folder)
-        reason = _reason(job, verdict)
+        return self._with_note(job, reason(job, verdict))
+
+    def skip(self, job: Job) -> str:
+        """Move the original to done/, NAME.skipped.json before it. Returns its name there.
+
+        Done again after a fault, it goes on where it was.
+        """
+        return self._with_note(job, skipped(job))
+
+    def _with_note(self, job: Job, note: Note) -> str:
         with self._failing:
-            begun = self._begun(job)
+            begun = self._begun(job, note)
             if not has_original(self._work / job.id):
                 self._tidy(job, self._failed)
                 return begun.path if begun else job.name
@@ -76,53 +82,58 @@ class Home:
                     continue
                 with suppress(FileExistsError):
                     return under_accepted_name(
-                        name, lambda form: self._fail_as(job, form, reason, begun)
+                        name, lambda form: self._note_and_move(job, form, note, begun)
                     )
         raise FileExistsError(errno.EEXIST, "every name is taken", job.name)
 
-    def _begun(self, job: Job) -> SetName | None:
-        """Where an earlier try has put the reason, perhaps the original as well."""
+    def _place(self, note: Note) -> Place:
+        return self._done if note.home == "done" else self._failed
+
+    def _begun(self, job: Job, note: Note) -> SetName | None:
+        """Where an earlier try has put the note, perhaps the original as well."""
+        place = self._place(note)
         for name in set_names(job.name, job.stamp):
             for form in forms(name):
                 for home in dict.fromkeys((form, SetName((), form.base))):
-                    with self._failed.folder(home, ours_only=True) as folder:
+                    with place.folder(home, ours_only=True) as folder:
                         if folder is None:
                             continue
-                        note = read_ours(home.error_note, folder, self._failed.owner())
-                        if note is not None and note.get("job") == job.id:
+                        found = read_ours(note.beside(home), folder, place.owner())
+                        if found is not None and found.get("job") == job.id:
                             os.fsync(folder)
                             return home
         return None
 
-    def _fail_as(self, job: Job, wanted: SetName, reason: bytes, begun: SetName | None) -> str:
+    def _note_and_move(self, job: Job, wanted: SetName, note: Note, begun: SetName | None) -> str:
         """Move the original under exactly one name; where that is taken nothing is changed."""
+        place = self._place(note)
         with (
             files.directory(self._work / job.id) as source,
-            self._folder(self._failed, wanted) as (folder, name),
+            self._folder(place, wanted) as (folder, name),
         ):
             if name != begun:
-                if self._places.is_taken_by_failure(name):
+                if self._places.is_taken_beside_note(place, name, note.suffix, note.kind):
                     raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name.base)
-                self._write_reason(job, name, reason, folder)
-            else:  # cut short, perhaps between the two names of the reason
-                with self._failed.private.open() as private:
-                    files.unlink_if_exists(job.id + ERROR_SUFFIX, private)
+                self._write_note(job, name, note, folder)
+            else:  # cut short, perhaps between the two names of the note
+                with place.private.open() as private:
+                    files.unlink_if_exists(job.id + note.suffix, private)
             try:
-                self._take(job, self._failed, [name], source, folder)
+                self._take(job, place, [name], source, folder)
             except FileExistsError:
-                files.unlink_if_exists(name.error_note, folder)
+                files.unlink_if_exists(note.beside(name), folder)
                 raise
             os.fsync(folder)
             return name.path
 
-    def _write_reason(self, job: Job, name: SetName, reason: bytes, folder: int) -> None:
-        """Put the reason where it belongs, in place of that of an earlier failure."""
-        hidden = job.id + ERROR_SUFFIX
+    def _write_note(self, job: Job, name: SetName, note: Note, folder: int) -> None:
+        """Put the note where it belongs, in place of that of an earlier photo of this name."""
+        hidden = job.id + note.suffix
         group = os.fstat(folder).st_gid
-        with self._failed.private.open() as private:
-            files.write_durably(hidden, [reason], private, mode=self._mode, group=group)
-            files.unlink_if_exists(name.error_note, folder)
-            files.rename_noreplace(hidden, name.error_note, private, folder)
+        with self._place(note).private.open() as private:
+            files.write_durably(hidden, [note.content], private, mode=self._mode, group=group)
+            files.unlink_if_exists(note.beside(name), folder)
+            files.rename_noreplace(hidden, note.beside(name), private, folder)
 
     def _move(self, job: Job, place: Place, target: SetName) -> str:
         return under_accepted_name(target, lambda form: self._move_as(job, place, form))
@@ -308,19 +319,3 @@ def _is_copy(hidden: str, name: str, source: int, private: int, folder: int) -> 
             hashlib.file_digest(original, "sha256").digest()
             == hashlib.file_digest(copy, "sha256").digest()
         )
-
-
-def _reason(job: Job, verdict: Verdict) -> bytes:
-    fault = FAULTS[verdict.code]
-    note = {
-        "schema": "depthd.error/1",
-        "job": job.id,
-        "name": printable(job.name),
-        "code": verdict.code,
-        "message": fault.sentence,
-        "detail": printable(verdict.detail),
-        "hint": fault.hint,
-        "attempts": job.attempts,
-        "failed": timestamp(time.time()),
-    }
-    return json.dumps(note, indent=2).encode() + b"\n"

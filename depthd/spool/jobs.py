@@ -49,6 +49,7 @@ class Job:
     claimed: float  # the same in seconds since the epoch
     size: int = 0
     mtime_ns: int = 0
+    newer: str = ""  # photo because of which this one is not worked on
     owner: int = -1  # user id; -1 where it is not known
     attempts: int = 0  # starts of work, counted before each
     crashes: int = 0  # attempts that ended with the worker's death
@@ -193,6 +194,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "claimed": (int, float),
     "size": (int,),
     "mtime_ns": (int,),
+    "newer": (str,),
     "owner": (int,),
     "attempts": (int,),
     "crashes": (int,),

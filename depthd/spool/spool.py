@@ -128,7 +128,8 @@ class Spool:
             size=candidate.size,
             mtime_ns=candidate.mtime_ns,
             owner=candidate.owner,
-            attempts=1,
+            newer=candidate.newer,
+            attempts=0 if candidate.newer else 1,
             policy=(config or self._config).policy(candidate.name),
         )
         name = SetName.of(candidate.name)
@@ -256,6 +257,12 @@ class Spool:
     def fail(self, job: Job, verdict: Verdict) -> str:
         """Move the original to failed/, NAME.error.json before it. Returns its name there."""
         place = self._home.fail(job, verdict)
+        self._folders.retire(job.id)
+        return place
+
+    def skip(self, job: Job) -> str:
+        """Move the original to done/, NAME.skipped.json before it. Returns its name there."""
+        place = self._home.skip(job)
         self._folders.retire(job.id)
         return place
 

@@ -21,6 +21,7 @@ _WORKERS_KEYS = (
     ("disk", "min_free"),
     ("intake", "include"),
 )
+_TURNS = {"priority", "order", "policy"}  # keys of a folder that the intake goes by
 _VERSION = re.compile(r'^__version__ = "([^"]+)"', re.MULTILINE)
 
 
@@ -55,7 +56,7 @@ class Changes:
         return cls(
             names=names,
             folders=bool(moved.intersection(FOLDERS)) or old.output.mode != new.output.mode,
-            intake="intake" in names or "inbox" in moved,
+            intake="intake" in names or "inbox" in moved or _turns(old) != _turns(new),
             worker="model" in names
             or "state" in moved
             or any(
@@ -65,6 +66,14 @@ class Changes:
             log="log" in names or "log" in moved,
             status="state" in moved,
         )
+
+
+def _turns(config: Config) -> dict[str, dict[str, object]]:
+    """What folders say of the order in which photos are taken."""
+    return {
+        name: folder.model_dump(include=_TURNS & folder.model_fields_set)
+        for name, folder in config.folders.items()
+    }
 
 
 class WeightsFile:

@@ -171,7 +171,7 @@ class Errands:
             return Missed(candidate, error)
         except OSError as error:
             return Missed(candidate, error, self._general_trouble())
-        if job.verdict is not None:
+        if job.verdict is not None or job.newer:
             return Taken(job)
         try:
             return Taken(job, self.begin(job, must_count=False))
@@ -231,6 +231,10 @@ class Errands:
         """Move the original to failed/, with its reason; first what there is of results goes."""
         self._publisher.discard(job.id)
         return self.spool.fail(job, verdict)
+
+    def skip(self, job: Job) -> str:
+        """Move the original to done/ without results, with a note that says so."""
+        return self.spool.skip(job)
 
     def rewrite(self, job: Job) -> Job:
         return self.spool.rewrite(job)

@@ -21,7 +21,7 @@ from depthd.contract.events import Emit, Event
 from depthd.contract.names import SetName
 from depthd.contract.states import State
 from depthd.contract.status import Failure
-from depthd.intake.candidate import Hold
+from depthd.intake.candidate import Busy, Hold
 from depthd.publish.publisher import NotAsSaid
 from depthd.spool import Verdict
 from depthd.supervisor.aside import Aside, Holds
@@ -45,6 +45,7 @@ class Totals:
 
     done: int = 0
     failed: int = 0
+    skipped: int = 0
 
 
 class Homeward:
@@ -103,6 +104,23 @@ class Homeward:
     def held(self) -> set[Hold]:
         """Folders and owners of the inbox from which no more is to be claimed."""
         return {*self.holds.folders(), *self.aside.held()}
+
+    @property
+    def skipping(self) -> int:
+        """How many photos are on their way to be skipped."""
+        return sum(bool(entry.job.newer and not entry.reason) for entry in self.table)
+
+    def busy(self, wants_latest: Callable[[str], bool]) -> set[Hold]:
+        """Folders that have their latest photo at work.
+
+        Args:
+            wants_latest: whether a folder has only its latest photo worked on.
+        """
+        return {
+            Busy((entry.job.owner, entry.folder))
+            for entry in self.table
+            if not (entry.reason or entry.job.newer) and wants_latest(entry.folder)
+        }
 
     def route(self, entry: Entry) -> None:
         """Put an entry where its next step will be taken."""
@@ -164,6 +182,8 @@ class Homeward:
         elif entry.verdict is not None:
             task = partial(errands.fail, job, entry.verdict)
             then = partial(self._failed, entry, entry.verdict)
+        elif job.newer:
+            task, then = partial(errands.skip, job), partial(self._skipped, entry)
         elif entry.target is not None:
             task, then = partial(errands.finish, job, entry.target), partial(self._brought, entry)
         elif entry.outlets is not None and entry.facts is not None:
@@ -221,6 +241,13 @@ class Homeward:
         self.finished_at.append(now)
         self._emit(Event.PHOTO_DONE, job=entry.job.id, name=entry.job.name, original=place)
 
+    def _skipped(self, entry: Entry, place: str) -> None:
+        job = entry.job
+        self.holds.over(entry, worked=True)
+        self.table.move(entry, State.DONE, self._clock())
+        self.totals.skipped += 1
+        self._emit(Event.PHOTO_SKIPPED, job=job.id, name=job.name, newer=job.newer, original=place)
+
     def _failed(self, entry: Entry, verdict: Verdict, place: str) -> None:
         now = self._clock()
         self.holds.over(entry, worked=False)
@@ -259,7 +286,8 @@ class Homeward:
 
     def look_whose(self, entry: Entry, error: Exception) -> None:
         """Find out whom an error concerns, and act on it."""
-        stage: Stage = "fail" if entry.verdict else "finish" if entry.target else "work"
+        is_out = entry.target or entry.job.newer
+        stage: Stage = "fail" if entry.verdict else "finish" if is_out else "work"
         name = entry.target or SetName.of(entry.job.name)
         self._filework.submit(
             partial(self.errands.whose_trouble, name, stage, error, self.typical_size),

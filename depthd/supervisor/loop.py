@@ -382,6 +382,8 @@ class Service:
             self._gate.close(self._disk_trouble, self._clock())
             return
         held = self._dispatcher.home.held() | self._held.places
+        if self._config.skips:
+            held |= self._dispatcher.home.busy(self._config.wants_latest)
         if self._claims.turn(self._intake, self._parts.errands, self._config, held):
             self._intake_woke = True  # there may be more to find
 

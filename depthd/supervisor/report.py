@@ -84,6 +84,7 @@ def report(moment: Moment, dispatcher: Dispatcher, keeper: Keeper) -> Status:
         },
         done=home.totals.done,
         failed=home.totals.failed,
+        skipped=home.totals.skipped,
         rates=status.rates(home.finished_at, moment.clock),
         worker=status.Worker(
             pid=keeper.pid,

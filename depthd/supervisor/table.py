@@ -71,7 +71,7 @@ class Entry:
     @property
     def must_run(self) -> bool:
         """Whether the worker has to see it next, not the disk."""
-        return not (self.must_settle or self.verdict or self.target or self.facts)
+        return not (self.must_settle or self.verdict or self.target or self.facts or self.job.newer)
 
     @property
     def account(self) -> tuple[str, int]:

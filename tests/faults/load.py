@@ -1,6 +1,8 @@
-"""What many photos cost the supervisor: a folder that is set aside, and an inbox that is very full.
+"""What many photos cost the supervisor, and a camera beside them: a folder that is set aside, an
+inbox that is very full, a flood in one folder.
 
     cd tests && python -m faults.load aside --photos 10000
+    cd tests && python -m faults.load flood --photos 10000
     cd tests && python -m faults.load inbox --photos 1000000 --folder /somewhere/with/room
 
 The network is replaced by a blur (see forkserver), so the figures are depthd's own. Photos are hard
@@ -28,6 +30,7 @@ from faults.forkserver import Forks, Order
 from PIL import Image
 
 _LINKS = 30_000  # of one file; ext4 allows 65,000
+_DROPPED = 40
 _SAMPLE = 2000  # photos that are waited for
 _A_FOLDER = 10_000
 _SETTINGS = ("intake.settle=0s", "model.input_size=64", "disk.min_free=0", "log.level=info")
@@ -128,15 +131,53 @@ def inbox(folder: Path, photos: int) -> None:
         print(f"{photos} photos in the inbox: {_measure(forks, root, _SAMPLE, 'all/')}")
 
 
+def flood(folder: Path, photos: int) -> None:
+    """One camera's photos, one after the other, while another folder has very many."""
+    with Forks() as forks:
+        for others, settings in (
+            (0, ()),
+            (photos, ()),
+            (photos, ("folders.camera.priority=first",)),
+        ):
+            root = folder / f"beside-{others}-{len(settings)}"
+            _fill(root / "inbox/flood", others or 1)
+            forks.start(Order(str(root), (*_SETTINGS, *settings), once=False, file_threads=3))
+            _wait(lambda root=root: _done(root, "flood/") > 0, forks)  # type: ignore[misc]
+            times = sorted(_drop(root, number, forks) for number in range(_DROPPED))
+            left = others - _done(root, "flood/")
+            print(
+                f"{others} photos in another folder {settings}: median "
+                f"{1000 * times[len(times) // 2]:.0f} ms, at most {1000 * times[-1]:.0f} ms; "
+                f"{max(0, left)} still wait"
+            )
+            pid = json.loads((root / "state/status.json").read_bytes())["pid"]
+            os.kill(pid, signal.SIGTERM)
+            assert forks.wait() == 0
+
+
+def _drop(root: Path, number: int, forks: Forks) -> float:
+    """Seconds from a photo's name to its manifest's."""
+    source = next((root / "inbox").parent.glob("source-flood-*"))
+    camera = root / "inbox/camera"
+    camera.mkdir(exist_ok=True)
+    (camera / f".{number}.part").write_bytes(source.read_bytes())
+    began = time.monotonic()
+    (camera / f".{number}.part").rename(camera / f"{number}.jpg")
+    while not (root / f"outbox/camera/{number}.jpg.json").exists():
+        assert not forks.has_ended(), "the daemon has ended"
+        time.sleep(0.001)
+    return time.monotonic() - began
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["aside", "inbox"])
+    parser.add_argument("what", choices=["aside", "flood", "inbox"])
     parser.add_argument("--photos", type=int, default=10_000)
     parser.add_argument("--folder", type=Path, default=None)
     arguments = parser.parse_args()
     folder = Path(mkdtemp(prefix="depthd-load-", dir=arguments.folder))
     try:
-        {"aside": aside, "inbox": inbox}[arguments.what](folder, arguments.photos)
+        {"aside": aside, "flood": flood, "inbox": inbox}[arguments.what](folder, arguments.photos)
     finally:
         shutil.rmtree(folder)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from depthd.intake.candidate import Beneath, Candidate
+from depthd.config import Config
+from depthd.intake.candidate import Beneath, Busy, Candidate
 from depthd.intake.turns import Turns
 
 
@@ -145,7 +146,9 @@ def test_nothing_is_lost_and_nothing_comes_twice(steps: list[tuple[str, str, int
         assert turns.held == sum(name.rpartition("/")[0] in held for name in known)
     turns.hold(())
     assert sorted(order(turns)) == sorted(known)
-    assert (len(turns._queues), len(turns._owners), len(turns._rounds)) == (0, 0, 0)
+    assert not turns._queues
+    assert not turns._owners
+    assert not any(turns._rounds)
 
 
 def test_a_folder_is_held_with_all_below_it() -> None:
@@ -156,9 +159,121 @@ def test_a_folder_is_held_with_all_below_it() -> None:
     assert turns.held == 3
     assert order(turns) == ["ab/3", "top"]
     turns.hold({Beneath("a/sub")})
-    assert order(turns) == ["a/1", "a/new/4"]
+    assert sorted(order(turns)) == ["a/1", "a/new/4"]
     turns.hold({Beneath(""), "a/sub"})
     turns.add(photo("b/5"))
     assert turns.held == 2
     turns.hold(())
     assert sorted(order(turns)) == ["a/sub/2", "b/5"]
+
+
+# rules of folders ----------------------------------------------------------------------------
+
+
+def ruled(**folders: dict[str, str]) -> Turns:
+    return Turns(Config.model_validate({"folders": folders}).rules)
+
+
+def test_a_folder_has_its_own_order_whoever_comes_first() -> None:
+    turns = ruled(new={"order": "newest"}, old={"order": "oldest"})
+    for folder in ("new", "old", "other"):
+        for name, time in (("b", 2), ("c", 3), ("a", 1)):
+            turns.add(photo(f"{folder}/{name}", version=time))
+    found = order(turns)
+    by_folder = {
+        top: [n[-1] for n in found if n.startswith(top)] for top in ("new", "old", "other")
+    }
+    assert by_folder == {"new": ["c", "b", "a"], "old": ["a", "b", "c"], "other": ["b", "c", "a"]}
+    assert found[:3] == ["new/c", "old/a", "other/b"]  # and turns are as fair as ever
+
+
+def test_folders_with_priority_come_first_and_nobody_starves() -> None:
+    turns = ruled(door={"priority": "first"}, attic={"priority": "last"})
+    for number in range(200):
+        for folder in ("attic", "hall", "door"):
+            turns.add(photo(f"{folder}/{number}"))
+    taken = [seen.folder for seen in (turns.take() for _ in range(128)) if seen]
+    assert taken[:7] == ["door"] * 7
+    assert taken.count("door") == 112
+    assert taken.count("hall") == 14
+    assert taken.count("attic") == 2
+    assert len(turns) == 600 - 128
+
+
+def test_without_photos_of_priority_the_others_have_all_turns() -> None:
+    turns = ruled(door={"priority": "first"}, attic={"priority": "last"})
+    for number in range(20):
+        turns.add(photo(f"attic/{number}"))
+    assert order(turns) == [f"attic/{number}" for number in range(20)]
+
+
+def test_a_held_folder_of_priority_holds_up_nobody() -> None:
+    turns = ruled(door={"priority": "first"})
+    turns.add(photo("door/1"))
+    turns.add(photo("hall/2"))
+    turns.hold({"door"})
+    assert order(turns) == ["hall/2"]
+    turns.hold(())
+    assert order(turns) == ["door/1"]
+
+
+def skipped(turns: Turns, count: int = 100) -> list[tuple[str, str]]:
+    return [(seen.name, seen.newer) for seen in turns.take_skipped(count)]
+
+
+def test_of_a_folder_that_wants_the_latest_only_that_is_worked_on() -> None:
+    turns = ruled(cam={"policy": "latest"})
+    for number in range(5):
+        turns.add(photo(f"cam/{number}", version=number))
+    turns.add(photo("other/x"))
+    assert skipped(turns) == []
+    assert order(turns) == ["cam/4", "other/x"]
+    assert len(turns) == 4
+    turns.add(photo("cam/5", version=5))
+    assert skipped(turns, 3) == [("cam/0", "cam/4"), ("cam/1", "cam/4"), ("cam/2", "cam/4")]
+    assert order(turns) == ["cam/5"]
+    assert skipped(turns) == [("cam/3", "cam/4")]
+    assert len(turns) == turns.held == 0
+
+
+def test_an_older_photo_that_comes_alone_is_worked_on() -> None:
+    """A camera's clock may have been set back."""
+    turns = ruled(cam={"policy": "latest"})
+    turns.add(photo("cam/new", version=9))
+    assert order(turns) == ["cam/new"]
+    turns.add(photo("cam/old", version=1))
+    assert order(turns) == ["cam/old"]
+    assert skipped(turns) == []
+
+
+def test_a_name_that_is_to_be_skipped_and_written_anew_is_another_photo() -> None:
+    turns = ruled(cam={"policy": "latest"})
+    turns.add(photo("cam/a", version=1))
+    turns.add(photo("cam/b", version=2))
+    assert [seen.name for seen in [turns.take()] if seen] == ["cam/b"]
+    turns.add(photo("cam/a", version=1))  # seen again, as it was
+    assert len(turns) == 1
+    assert turns.take() is None
+    turns.add(photo("cam/a", version=3))
+    assert order(turns) == ["cam/a"]
+    assert skipped(turns) == []
+
+
+def test_while_the_latest_is_at_work_the_next_waits_and_others_are_skipped() -> None:
+    turns = ruled(cam={"policy": "latest"})
+    for number in range(3):
+        turns.add(photo(f"cam/{number}", version=number))
+    turns.take()
+    turns.hold({Busy((0, "cam"))})
+    turns.add(photo("cam/3", version=3))
+    assert turns.take() is None
+    assert turns.held == 1
+    assert skipped(turns, 1) == [("cam/0", "cam/2")]
+    turns.hold({Beneath("cam")})
+    assert turns.held == 2
+    assert sorted(turns.held_names(9)) == ["cam/1", "cam/3"]
+    assert skipped(turns) == []
+    turns.hold(())
+    assert turns.held == 0
+    assert order(turns) == ["cam/3"]
+    assert skipped(turns) == [("cam/1", "cam/2")]

@@ -24,9 +24,15 @@ class SpoolMachine(RuleBasedStateMachine):
     def drop(self, name: str) -> None:
         self.world.drop(name)
 
-    @rule(name=st.sampled_from(NAMES), steps=_steps)
-    def claim(self, name: str, steps: int) -> None:
-        self.world.attempt(steps, lambda: self.world.claim(name))
+    @rule(name=st.sampled_from(NAMES), newer=st.sampled_from(["", "", "b.jpg"]), steps=_steps)
+    def claim(self, name: str, newer: str, steps: int) -> None:
+        self.world.attempt(steps, lambda: self.world.claim(name, newer))
+
+    @precondition(lambda self: self.world.skipping)
+    @rule(data=st.data(), steps=_steps)
+    def skip(self, data: st.DataObject, steps: int) -> None:
+        job = self.world.skipping[data.draw(st.sampled_from(sorted(self.world.skipping)))]
+        self.world.attempt(steps, lambda: self.world.skip(job))
 
     @precondition(lambda self: self.world.active)
     @rule(data=st.data(), steps=_steps)

@@ -55,6 +55,17 @@ def _fail(world: World) -> Callable[[], object]:
     return lambda: world.fail(job)
 
 
+def _skip(world: World) -> Callable[[], object]:
+    world.drop(NAME)
+    world.claim(NAME, newer="cam/b.jpg")
+    [job] = world.skipping.values()
+    return lambda: world.skip(job)
+
+
+def _skip_it(world: World) -> None:
+    _skip(world)()
+
+
 def _crash(world: World) -> Callable[[], object]:
     job = _claimed(world)
     return lambda: world.crash(job)
@@ -63,9 +74,11 @@ def _crash(world: World) -> Callable[[], object]:
 @pytest.mark.parametrize(
     ("before", "step"),
     [
-        *((None, step) for step in (_claim, _publish, _finish, _fail, _crash)),
+        *((None, step) for step in (_claim, _publish, _finish, _fail, _skip, _crash)),
         (_publish_it, _publish),
         (_publish_it, _fail),
+        (_publish_it, _skip),
+        (_skip_it, _skip),
         (_fail_it, _finish),
         (_fail_it, _fail),
     ],
@@ -100,6 +113,8 @@ def _cut_once_more(world: World, steps: int) -> None:
     """While a restart makes good what the first cut has left."""
     for job in [*world.condemned.values()]:
         world.attempt(steps // 2, lambda job=job: world.fail(job))  # type: ignore[misc]
+    for job in [*world.skipping.values()]:
+        world.attempt(steps // 2, lambda job=job: world.skip(job))  # type: ignore[misc]
     for job, target in [*world.published.values()]:
         world.attempt(steps // 2, lambda job=job, to=target: world.finish(job, to))  # type: ignore[misc]
     world.check()

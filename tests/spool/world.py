@@ -31,6 +31,7 @@ from depthd.spool import Job, Vanished, Verdict
 from depthd.system import files
 
 NEVER = 10**9
+_NOTES = (".error.json", ".skipped.json")
 _OPERATIONS = ("rename", "link", "unlink", "mkdir", "rmdir", "fsync", "write", "fchmod")
 _SHARED_MEMORY = Path("/dev/shm")
 
@@ -86,6 +87,7 @@ class World:
         self.contents: Counter[bytes] = Counter()
         self.active: dict[str, Job] = {}
         self.condemned: dict[str, Job] = {}
+        self.skipping: dict[str, Job] = {}
         self.published: dict[str, tuple[Job, SetName]] = {}
         self.outlets: dict[str, Outlets] = {}
         self._stack = ExitStack()
@@ -123,6 +125,8 @@ class World:
                 self.published[job.id] = (job, target)
             elif job.verdict is not None:
                 self.condemned[job.id] = job
+            elif job.newer:
+                self.skipping[job.id] = job
             else:
                 self.active[job.id] = job
         self.parts.publisher.sweep()
@@ -169,6 +173,7 @@ class World:
             outlets.close()
         self.active.clear()
         self.condemned.clear()
+        self.skipping.clear()
         self.published.clear()
         self.outlets.clear()
         self._start()
@@ -183,14 +188,14 @@ class World:
             self.contents[content] += 1
             path.write_bytes(content)
 
-    def claim(self, name: str) -> None:
+    def claim(self, name: str, newer: str = "") -> None:
         if not (self.root / "inbox" / name).exists():
             return
         try:
-            job = self.parts.spool.claim(look(self.root, name))
+            job = self.parts.spool.claim(replace(look(self.root, name), newer=newer))
         except Vanished:
             return
-        self.active[job.id] = job
+        (self.skipping if newer else self.active)[job.id] = job
 
     def publish(self, job: Job) -> None:
         results = {Format.HEATMAP: b"1" + job.id.encode(), Format.NPY: b"2" * 100}
@@ -207,10 +212,15 @@ class World:
         self.parts.spool.finish(job, target)
         del self.published[job.id]
 
+    def skip(self, job: Job) -> None:
+        self.parts.spool.skip(job)
+        del self.skipping[job.id]
+
     def fail(self, job: Job) -> None:
         self.parts.spool.fail(job, job.verdict or Verdict(FaultCode.TRUNCATED))
         self.active.pop(job.id, None)
         self.condemned.pop(job.id, None)
+        self.skipping.pop(job.id, None)
 
     def crash(self, job: Job) -> None:
         """The worker dies of it, and it is tried again."""
@@ -242,7 +252,7 @@ class World:
         assert set(found.values()) <= {1}
         twice = at_work.keys() & found.keys()  # its way home was cut short between two names
         assert not twice or self.layout.elsewhere or not self.layout.has_flag
-        assert len(twice) <= len(self.published) + len(self.condemned)
+        assert len(twice) <= len(self.published) + len(self.condemned) + len(self.skipping)
 
     def _check_results(self) -> None:
         listed = set()
@@ -266,6 +276,8 @@ class World:
         self.check()
         for job in [*self.active.values(), *self.condemned.values()]:
             self.publish(job) if job.verdict is None else self.fail(job)
+        for job in [*self.skipping.values()]:
+            self.skip(job)
         for job, target in list(self.published.values()):
             self.finish(job, target)
         self.check_rest()
@@ -277,7 +289,12 @@ class World:
         assert not at_work
         assert found == self.contents
         manifests = [path for path in self._files(self.root / "outbox") if path.suffix == ".json"]
-        assert len(manifests) == len(self._files(self.done))
+        done = {path for path in self._files(self.done) if not path.name.endswith(_NOTES)}
+        notes = set(self._files(self.done)) - done
+        assert notes == {
+            note for path in done if (note := path.with_name(f"{path.name}.skipped.json")).exists()
+        }
+        assert len(manifests) + len(notes) == len(done)
         for folder in (self.root / "outbox", self.done, self.failed):
             assert not list(folder.glob(".depthd/*"))
         assert not [name for name in self.parts.jobs() if name.endswith(".new")]
@@ -297,7 +314,7 @@ class World:
         found: Counter[bytes] = Counter()
         for folder in (self.root / "inbox", self.done, self.failed):
             for path in self._files(folder):
-                if not path.name.endswith(".error.json"):
+                if not path.name.endswith(_NOTES):
                     found[path.read_bytes()] += 1
         return at_work, found
 

@@ -8,6 +8,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -433,3 +434,80 @@ def test_what_waits_for_another_time_stands_in_the_status(
     assert status["queue"]["aside"] == 1
     assert status["aside"][0]["name"] == "bad.jpg"
     assert "Input/output error" in status["aside"][0]["reason"]
+
+
+# only the latest -----------------------------------------------------------------------------
+
+
+def drop_at(played: Played, name: str, time: int) -> None:
+    """A photo with a time of its own, in a folder that is looked at by scans too."""
+    path = played.root / "inbox" / name
+    path.parent.mkdir(exist_ok=True)
+    partial = path.with_name(f".{path.name}")
+    partial.write_bytes(name.encode())
+    os.utime(partial, (time, time))
+    partial.rename(path)
+
+
+def test_of_a_backlog_only_the_latest_is_worked_on(played: Played) -> None:
+    HoldsFile(played.root / "state").change(lambda _: {"": 1.0})
+    played.turn_until(lambda: "inbox.held" in played.events())
+    played.hang_up(folders={"cam": {"policy": "latest"}})
+    for number in range(40):
+        drop_at(played, f"cam/{number}.jpg", 1000 + number)
+    played.turn_until(lambda: played.service._intake.backlog == 40)
+    HoldsFile(played.root / "state").change(lambda _: {})
+    worker = played.workers[-1]
+    played.turn_until(lambda: bool(worker.given))
+    played.turn_until(lambda: played.events().count("photo.skipped") == 39)
+    drop_at(played, "cam/later.jpg", 2000)
+    played.turn_until(lambda: played.service._intake.backlog == 1)
+    assert list(played.last("photo.skipped")["newer"]) == list("cam/39.jpg")
+    assert len(worker.given) == 1  # the next one waits until the latest is home
+    for name in ("cam/39.jpg", "cam/later.jpg"):
+        played.turn_until(lambda: bool(worker.given))
+        for job in list(worker.given):
+            worker.render(job)
+        played.turn_until(lambda name=name: played.is_done(name))  # type: ignore[misc]
+    done = os.listdir(played.root / "done/cam")
+    assert len([name for name in done if name.endswith(".jpg")]) == 41
+    assert len([name for name in done if name.endswith(".skipped.json")]) == 39
+    results = sorted(path.name for path in (played.root / "outbox/cam").glob("*.json"))
+    assert results == ["39.jpg.json", "later.jpg.json"]
+    played.service._write_status()
+    status = json.loads((played.root / "state/status.json").read_bytes())
+    assert (status["done"], status["failed"], status["skipped"]) == (2, 0, 39)
+
+
+def test_a_photo_that_was_to_be_skipped_is_so_after_a_restart(tmp_path: Path) -> None:
+    former = Parts.build(Config(root=tmp_path))
+    former.spool.claim(replace(drop(tmp_path, "cam/a.jpg"), newer="cam/b.jpg"))
+    former.spool.close()
+    played = Played(tmp_path)
+    played.turn_until(lambda: "photo.skipped" in played.events())
+    played.close()
+    assert (tmp_path / "done/cam/a.jpg.skipped.json").exists()
+    assert not list((tmp_path / "outbox").glob("**/*.json"))
+
+
+def test_where_done_cannot_be_written_the_skipped_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    former = Parts.build(Config(root=tmp_path))
+    former.spool.claim(replace(drop(tmp_path, "a.jpg"), newer="b.jpg"))
+    former.spool.close()
+    write = files.write_durably
+
+    def failing(name: str, *rest: Any, **keywords: Any) -> None:
+        if name.endswith(".skipped.json"):
+            raise OSError(5, "Input/output error")
+        write(name, *rest, **keywords)
+
+    monkeypatch.setattr(files, "write_durably", failing)
+    played = Played(tmp_path)
+    played.turn_until(lambda: "photo.set_aside" in played.events())
+    assert not (tmp_path / "done/a.jpg").exists()
+    monkeypatch.undo()
+    played.turn_until(lambda: "photo.skipped" in played.events())
+    played.close()
+    assert (tmp_path / "done/a.jpg").exists()
