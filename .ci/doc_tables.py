@@ -23,6 +23,7 @@ from depthd.contract.health import CAUSES, Judged
 from depthd.contract.photos import PHOTO_FORMATS
 from depthd.contract.states import TRANSITIONS
 from depthd.contract.status import Part
+from depthd.supervisor.metrics import Metrics
 
 PROJECT = Path(__file__).resolve().parents[1]
 PAGES = (PROJECT / "README.md", *sorted((PROJECT / "depthd/docs").glob("*.md")))
@@ -90,6 +91,12 @@ def status() -> str:
     return _table(("field", "meaning"), _fields(Judged))
 
 
+def metrics() -> str:
+    """Every series that is written for Prometheus."""
+    rows = ((f"`{name}`", kind, about) for name, kind, about in Metrics().families())
+    return _table(("metric", "kind", "meaning"), rows)
+
+
 def _fields(part: type[Part], prefix: str = "") -> Iterator[tuple[str, str]]:
     for key, field in part.model_fields.items():
         name = f"{prefix}{field.alias or key}"
@@ -115,6 +122,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "exit-codes": exit_codes,
     "faults": faults,
     "formats": formats,
+    "metrics": metrics,
     "photos": photos,
     "states": states,
     "status": status,

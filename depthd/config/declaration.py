@@ -188,6 +188,27 @@ class Log(Section):
         "auto", description="standard error: auto is console on a terminal, JSON else"
     )
     file: bool = Field(True, description="also write log/depthd.jsonl")
+    heartbeat: Duration = Field(
+        3600.0,
+        description="time between two service.heartbeat events with the figures of the status; 0 "
+        "writes none",
+    )
+
+
+def _check_textfile(path: Path | None) -> Path | None:
+    if path is not None and path.suffix != ".prom":
+        raise ValueError("needs a name that ends in .prom: node_exporter reads no other")
+    return path
+
+
+class Metrics(Section):
+    """Figures for Prometheus."""
+
+    textfile: Annotated[Path | None, AfterValidator(_check_textfile)] = Field(
+        None,
+        description="file for node_exporter's textfile collector, such as "
+        "/var/lib/prometheus/node-exporter/depthd.prom; empty writes none",
+    )
 
 
 class Page(Section):
@@ -252,6 +273,7 @@ class Config(Section):
     status: Status = Status()
     retention: Retention = Retention()
     log: Log = Log()
+    metrics: Metrics = Metrics()
     page: Page = Page()
 
     def folder(self, name: str) -> Path:

@@ -18,6 +18,7 @@ class Event(StrEnum):
     SERVICE_READY = "service.ready"
     SERVICE_STOPPING = "service.stopping"
     SERVICE_STOPPED = "service.stopped"
+    HEARTBEAT = "service.heartbeat"
     SERVICE_PAUSED = "service.paused"
     SERVICE_RESUMED = "service.resumed"
     SERVICE_UPGRADED = "service.upgraded"
@@ -32,6 +33,7 @@ class Event(StrEnum):
     LOG_FOUND = "log.found"
     LOG_SHORTENED = "log.shortened"
     STDERR_BEHIND = "log.stderr_behind"
+    METRICS_LOST = "metrics.lost"
     CONSUMER_BEHIND = "consumer.behind"
     CONSUMER_FAILED = "consumer.failed"
     # intake
@@ -80,6 +82,9 @@ MEANINGS: dict[Event, Meaning] = {
     Event.SERVICE_READY: Meaning("info", "The worker can serve and the inbox is watched."),
     Event.SERVICE_STOPPING: Meaning("info", "A signal or --once ends the daemon."),
     Event.SERVICE_STOPPED: Meaning("info", "The last event of an orderly stop."),
+    Event.HEARTBEAT: Meaning(
+        "info", "It runs: health, queue, rates, worker, model and disk, every `log.heartbeat`."
+    ),
     Event.SERVICE_PAUSED: Meaning("warning", "Outputs cannot be written; photos wait."),
     Event.SERVICE_RESUMED: Meaning("info", "Outputs can be written again."),
     Event.SERVICE_UPGRADED: Meaning(
@@ -107,6 +112,9 @@ MEANINGS: dict[Event, Meaning] = {
     ),
     Event.STDERR_BEHIND: Meaning(
         "warning", "Nobody read standard error for a while; `lost` lines are not on it."
+    ),
+    Event.METRICS_LOST: Meaning(
+        "warning", "The file `metrics.textfile` cannot be written; it is tried again."
     ),
     Event.CONSUMER_BEHIND: Meaning(
         "warning", "A consumer of events was too slow; it did not get `lost` of them."

@@ -229,6 +229,7 @@ class Homeward:
             job=entry.job.id,
             name=entry.job.name,
             output=entry.target.path,
+            bytes=size,
             **{f"{stage}_ms": value for stage, value in entry.facts.milliseconds.items()},
         )
 
@@ -239,7 +240,13 @@ class Homeward:
         self._gate.worked()
         self.totals.done += 1
         self.finished_at.append(now)
-        self._emit(Event.PHOTO_DONE, job=entry.job.id, name=entry.job.name, original=place)
+        self._emit(
+            Event.PHOTO_DONE,
+            job=entry.job.id,
+            name=entry.job.name,
+            original=place,
+            total_ms=round((time.time() - entry.job.claimed) * 1000),
+        )
 
     def _skipped(self, entry: Entry, place: str) -> None:
         job = entry.job

@@ -36,6 +36,7 @@ from depthd.supervisor.logs import Logs, configure
 from depthd.supervisor.parts import Parts
 from depthd.supervisor.signals import Signals
 from depthd.supervisor.status_file import StatusFile
+from depthd.supervisor.telling import Telling
 from depthd.supervisor.usage import Room, look_at
 from depthd.supervisor.worker_process import WorkerProcess
 from depthd.system.notify import Notifier
@@ -130,6 +131,7 @@ class Service:
         self._held = Held(config.folder("state"), self._emit)
         threads = FILE_THREADS if file_threads is None else file_threads
         self._filework = FileWork(threads, signals.wake)
+        self._telling = Telling(config, self.events, self._filework, clock())
         self._keeper = Keeper(start, config, self._emit, once=once)
         self._cleaner = Cleaner(config, self._filework, self._emit)
         self._dispatcher = Dispatcher(
@@ -243,7 +245,7 @@ class Service:
         self._keeper.abandon()
         self._cleaner.stop()
         self._filework.stop()
-        self._write_status("stopped")
+        self._telling.close(self._write_status("stopped"))
         self._emit(Event.SERVICE_STOPPED, done=self._dispatcher.home.totals.done)
         self._selector.close()
         self._notifier.close()
@@ -356,6 +358,7 @@ class Service:
         if changes.status:
             self._status_file = StatusFile(config.folder("state"))
             self._held = Held(config.folder("state"), self._emit)
+        self._telling.renew(config, now)
         self._emit(Event.SERVICE_RELOADED, changed=changes.names)
         fallback = self._keeper.ready is not None and self._keeper.ready.fallback
         # Settings that were refused are tried again, so it is the worker's own that are compared.
@@ -432,7 +435,7 @@ class Service:
             if now >= self._next_oldest:
                 self._next_oldest = now + _LOOK_FOR_OLDEST_EVERY
                 self._oldest_waiting = self._intake.oldest
-            self._write_status()
+            self._telling.tell(self._write_status(), now)
         if now >= self._next_look:
             self._next_look = now + _LOOK_FOR_CHANGES_EVERY
             self._look_for_changes(now)
@@ -488,7 +491,7 @@ class Service:
             self._selector.register(source, selectors.EVENT_READ)
         self._watched = wanted
 
-    def _write_status(self, state: StatusState | None = None) -> None:
+    def _write_status(self, state: StatusState | None = None) -> status.Status:
         now = report.report(
             report.Moment(
                 state=state or self._state(),
@@ -508,6 +511,7 @@ class Service:
         with suppress(OSError):  # a full disk shows elsewhere; nothing depends on this file
             self._status_file.write(now)
         self._notifier.tell(STATUS=report.in_words(now))
+        return now
 
     def _disk(self) -> status.Disk | None:
         if self._room is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -104,3 +105,28 @@ def test_the_log_is_followed_through_a_rotation_and_tells_the_story_of_each_phot
         order = ["photo.claimed", "photo.retried", "photo.failed", "It failed as worker_crashed"]
         assert sorted(order, key=said.stdout.index) == order
         assert "Then 'depthd retry killer.jpg'." in said.stdout
+
+
+def test_metrics_and_heartbeat_tell_of_the_photos_that_came(
+    root: Path, settings: tuple[str, ...]
+) -> None:
+    file = root / "depthd.prom"
+    more = (f"metrics.textfile={file}", "log.heartbeat=1s")
+    with Daemon(root, *settings, *more).ready() as daemon:
+        for number in range(3):
+            drop(root, f"{number}.jpg", photo(number))
+        drop(root, "bad.jpg", b"rubbish")
+        daemon.wait_for("photo.done", count=3)
+        daemon.wait_for("photo.failed")
+        daemon.wait_for("service.heartbeat", done=3, failed=1, health="well")
+        assert daemon.stop() == 0
+    text = file.read_text()
+    assert "depthd_photos_done_total 3.0\n" in text
+    assert 'depthd_photos_failed_total{code="not_an_image"} 1.0\n' in text
+    assert 'depthd_stage_seconds_count{stage="infer"} 3.0\n' in text
+    assert "depthd_photo_seconds_count 3.0\n" in text
+    assert "depthd_running 0.0\n" in text
+    results = (path for path in (root / "outbox").glob("*.jpg.*") if path.suffix != ".json")
+    size = sum(path.stat().st_size for path in results)
+    (told,) = re.findall(r"^depthd_result_bytes_total (\S+)", text, re.MULTILINE)
+    assert float(told) == size
