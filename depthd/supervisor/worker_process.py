@@ -124,9 +124,8 @@ class WorkerProcess:
         try:
             with suppress(Closed):
                 ours.send(encode(setup))
-        except OSError:  # no memory for it
+        except OSError:  # no memory for it; the next start of a process reaps this one
             self.kill()
-            self._process.wait()
             self.close()
             raise
 

@@ -10,6 +10,7 @@ lives. Runs under root fill up a real file system as well.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import random
 import select
@@ -146,6 +147,16 @@ class Soak:
             if self._random.random() < 0.5:
                 self.rest()
         self.rest()
+        deadline = time.monotonic() + _DEADLINE
+        while not self._is_watching():  # it holds less while the inbox is away
+            assert time.monotonic() < deadline
+            self._pause()
+
+    def _is_watching(self) -> bool:
+        about = ("service.started", "inbox.lost", "watch.lost", "watch.started")
+        log = (self._root / "log/depthd.jsonl").read_bytes().splitlines()
+        said = [event for line in log if (event := json.loads(line)["event"]) in about]
+        return said[-1] == "watch.started"
 
     def rest(self) -> None:
         """Wait until every photo is home."""
