@@ -6,6 +6,7 @@ import base64
 import io
 import re
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import pytest
 from daemon import Daemon, drop
 from page.browser import Browser, chromium, needs_browser
 from page.conftest import SAMPLES
+from page.proxy import proxied
 from page.scene import Page
 from PIL import Image
 
@@ -453,6 +455,24 @@ def test_nobody_is_shut_out(world: World, browser: Browser, path: str) -> None:
             assert wide <= width, f"{wide} wide on {width}"
 
 
+def test_the_daemon_does_not_notice(world: World, browser: Browser) -> None:
+    """Slow connections and uploads that break off at the page, and its sudden end."""
+    before = len(world.daemon.entries())
+    with Page(world.root, *SETTINGS) as page, ExitStack() as stack:
+        for number in range(300):
+            slow = stack.enter_context(socket.create_connection(("127.0.0.1", page.port), 60))
+            head = f"POST /upload?name=slow{number}.jpg HTTP/1.1\r\nHost: 127.0.0.1:{page.port}\r\n"
+            head += f"Origin: {page.url}\r\nContent-Length: 5000000\r\n\r\n"
+            slow.sendall(head.encode() + b"x" * 5000 if number % 20 == 0 else head.encode()[:60])
+        drop(world.root, "calm.jpg", (SAMPLES / "cat.jpg").read_bytes())
+        world.wait_for_result("calm.jpg")
+        page.process.kill()
+    drop(world.root, "calm2.jpg", (SAMPLES / "cat.jpg").read_bytes())
+    world.wait_for_result("calm2.jpg")
+    loud = [e for e in world.daemon.entries()[before:] if e["level"] in ("warning", "error")]
+    assert loud == []
+
+
 def test_german_fits_on_a_phone(browser: Browser) -> None:
     browser.resize(*PHONE, phone=True)
     browser.open("gallery?language=de")
@@ -481,4 +501,29 @@ def test_the_password_is_asked_for_in_the_browser(world: World, browser: Browser
         browser.ready("#viewer")
         browser.one("footer button").click()
         browser.wait_for("#password")
+        browser.driver.get("about:blank")
+
+
+def test_behind_a_proxy_it_works_under_a_sub_path(world: World, browser: Browser) -> None:
+    secret = world.root.parent / "proxy-password"
+    secret.write_text("correct horse\n")
+    secret.chmod(0o600)
+    with (
+        Page(world.root, *SETTINGS, f"page.password_file={secret}") as page,
+        proxied(page.port) as address,
+    ):
+        browser.driver.get(f"{address}/gallery?folder=cam1")
+        browser.one("#password").send_keys("correct horse\n")
+        browser.wait(lambda: browser.one("h1").text == "Gallery", "the page that was asked for")
+        assert browser.driver.current_url == f"{address}/gallery?folder=cam1"
+        browser.one(".card").click()
+        browser.ready("#viewer")
+        browser.one("a[href^=space]").click()
+        browser.ready("#space")
+        browser.one(".brand").click()
+        browser.wait(lambda: "running" in browser.one("#state").text, "the first page")
+        browser.wait(lambda: browser.one("#offline").get_attribute("hidden"), "its events")
+        browser.one("nav a[href=drop]").click()
+        browser.one("#files").send_keys(str(SAMPLES / "astronaut.jpg"))
+        arrived(browser, "astronaut.jpg")
         browser.driver.get("about:blank")

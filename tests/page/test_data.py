@@ -137,6 +137,22 @@ def test_what_became_of_an_upload_is_told(page: Page, scene: Scene, cat: bytes) 
     assert json.loads(page.get(ask).content) == {"state": "failed", "key": "later.jpg"}
 
 
+def test_what_a_killed_page_has_left_is_removed_later(scene: Scene) -> None:
+    folder = scene.root / "inbox/left"
+    folder.mkdir()
+    old, new, other = (
+        folder / name for name in (".depthd-page-1.part", ".depthd-page-2.part", ".other.part")
+    )
+    for path in (old, new, other):
+        path.write_bytes(b"half")
+    for path in (old, other):
+        os.utime(path, (0, 0))
+    with Page(scene.root) as page:
+        page.wait_until(lambda: not old.exists(), "removal")
+    assert new.exists()
+    assert other.exists()
+
+
 def test_a_failed_photo_goes_back(page: Page, scene: Scene) -> None:
     scene.fail("again.jpg", b"photo")
     page.wait_until(lambda: b"again.jpg" in page.get("/failed").content, "failure")
@@ -192,6 +208,7 @@ def test_a_page_of_another_user_reads_all_and_moves_only_its_own(
     from depthd.contract.names import SetName  # noqa: PLC0415
     from depthd.page.results import Results  # noqa: PLC0415
     from depthd.publish.returning import put_back  # noqa: PLC0415
+    from depthd.system import files  # noqa: PLC0415
 
     root = tmp_path / "root"
     for folder in (root, *root.parents[:2]):
@@ -216,9 +233,13 @@ def test_a_page_of_another_user_reads_all_and_moves_only_its_own(
         assert theirs is not None
         may = [results.may_take(each) for each in (mine, theirs)]
         put_back(results.places.failed, root / "inbox", mine.name)  # type: ignore[arg-type]
-        return [len(found.files), *may]
+        mode = files.mode_for_all(root / "inbox")
+        with files.beneath(root / "inbox", ["new"], create_mode=mode) as folder:
+            made = os.fstat(folder).st_mode & 0o1777
+        return [len(found.files), *may, made]
 
-    assert as_nobody(look) == [2, True, False]
+    # In a sticky folder of the page's the daemon could not move the photos.
+    assert as_nobody(look) == [2, True, False, 0o770]
     assert (root / "inbox/mine.jpg").exists()
     for name in ("outbox", "failed", "done"):
         assert not (root / name / ".depthd").exists(), "who only looks makes nothing"

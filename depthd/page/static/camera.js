@@ -17,6 +17,7 @@ const points = known.points.map(([x, y, metres]) => {
   return { x: (x / across) * size[0], y: (y / down) * size[1], metres: String(metres) };
 });
 
+const percent = (share) => (Math.round(100 * share) > 0 ? "+" : "") + (Math.round(100 * share) || 0);
 const number = (point) => Number(point.metres.replace(",", "."));
 const isGood = (point) => number(point) > 0 && number(point) <= 100000;
 const fill = (text, fields) => text.replace(/\{(\w+)\}/g, (_, name) => fields[name]);
@@ -125,7 +126,7 @@ function judge() {
     const isUsed = isKnown && result.used[place];
     dots[index].className = `dot ${isUsed ? "" : isKnown ? "out" : "unknown"}`;
     seen.textContent = isKnown ? result.predicted[place].toFixed(2) : "";
-    off.textContent = isKnown ? `${(100 * (result.predicted[place] / number(point) - 1)).toFixed(0)} %` : "";
+    off.textContent = isKnown ? `${percent(result.predicted[place] / number(point) - 1)} %` : "";
     if (isKnown && !isUsed) off.textContent += `, ${words.thrownOut}`;
   });
 }
