@@ -28,6 +28,7 @@ from depthd.config.folders import (
     resolve,
     with_the_networks_own,
 )
+from depthd.config.hooks import Hooks
 from depthd.config.litter import LITTER
 from depthd.config.retention import Retention
 from depthd.config.section import Section
@@ -272,6 +273,7 @@ class Config(Section):
     disk: Disk = Disk()
     status: Status = Status()
     retention: Retention = Retention()
+    hooks: Hooks = Hooks()
     log: Log = Log()
     metrics: Metrics = Metrics()
     page: Page = Page()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 
 from depthd.config.declaration import Config, Paths
+from depthd.config.hooks import Hooks
 from depthd.config.units import format_duration, format_size
 from depthd.system.nesting import nested
 
@@ -32,6 +35,19 @@ def contradictions(config: Config, sources: Mapping[str, str]) -> Iterator[str]:
         )
 
 
+def _unusable(hooks: Hooks, sources: Mapping[str, str]) -> Iterator[str]:
+    """What hooks lack on this machine."""
+    if hooks.mqtt and find_spec("paho") is None:
+        yield (
+            "hooks.mqtt: paho-mqtt is not installed; pip install 'depthd[mqtt]' brings it "
+            f"({sources['hooks.mqtt']})"
+        )
+    for key in ("webhook_secret_file", "mqtt_password_file"):
+        file = getattr(hooks, key)
+        if file is not None and not os.access(file, os.R_OK):
+            yield f"hooks.{key}: {file} cannot be read ({sources[f'hooks.{key}']})"
+
+
 def obstacles(config: Config, sources: Mapping[str, str], watchdog: float) -> Iterator[str]:
     """What keeps the daemon from working on this machine.
 
@@ -46,6 +62,7 @@ def obstacles(config: Config, sources: Mapping[str, str], watchdog: float) -> It
     for problem in nested({f"paths.{name}": config.folder(name) for name in Paths.model_fields}):
         given = [f"{key} from {sources[key]}" for key in sources if key in problem]
         yield f"{problem}; give each folder a place of its own ({', '.join(given)})"
+    yield from _unusable(config.hooks, sources)
     if watchdog and config.worker.stop_timeout > watchdog / 2:
         yield (
             f"worker.stop_timeout: {format_duration(config.worker.stop_timeout)} is more than half "

@@ -59,6 +59,10 @@ class Event(StrEnum):
     PHOTO_SET_ASIDE = "photo.set_aside"
     PHOTO_NOTE = "photo.note"
     PHOTO_REMOVED = "photo.removed"
+    # who is told
+    HOOK_TAKEN = "hook.taken"
+    HOOK_FAILED = "hook.failed"
+    HOOK_GAVE_UP = "hook.gave_up"
     # worker and model
     WORKER_STARTED = "worker.started"
     WORKER_READY = "worker.ready"
@@ -150,6 +154,11 @@ MEANINGS: dict[Event, Meaning] = {
     Event.PHOTO_NOTE: Meaning("info", "What the decoder had to assume about a photo."),
     Event.PHOTO_REMOVED: Meaning(
         "info", "A photo was removed with its results or its reason, as `retention` says."
+    ),
+    Event.HOOK_TAKEN: Meaning("debug", "A hook was told of a photo, and has taken it."),
+    Event.HOOK_FAILED: Meaning("warning", "A hook has not taken its news; it is told again."),
+    Event.HOOK_GAVE_UP: Meaning(
+        "error", "A hook has not taken its news for too long, or too many wait; it is dropped."
     ),
     Event.WORKER_STARTED: Meaning("info", "The worker process was started."),
     Event.WORKER_READY: Meaning("info", "The worker holds the model; name, hash, engine follow."),

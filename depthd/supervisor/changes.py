@@ -34,6 +34,7 @@ class Changes:
         folders: other folders, or other rights of what is put there.
         intake: what is taken from the inbox.
         worker: what the worker serves with.
+        hooks: who is told.
         log: where events go.
         status: where the status goes.
     """
@@ -42,6 +43,7 @@ class Changes:
     folders: bool
     intake: bool
     worker: bool
+    hooks: bool
     log: bool
     status: bool
 
@@ -63,6 +65,7 @@ class Changes:
                 getattr(getattr(old, section), key) != getattr(getattr(new, section), key)
                 for section, key in _WORKERS_KEYS
             ),
+            hooks="hooks" in names or "state" in moved,
             log="log" in names or "log" in moved,
             status="state" in moved,
         )

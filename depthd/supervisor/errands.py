@@ -5,6 +5,7 @@ Brings spool and publisher together, and looks whom a fault concerns. Decides no
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -14,11 +15,14 @@ from depthd.config import Config
 from depthd.contract.errors import FaultCode
 from depthd.contract.manifest import Facts
 from depthd.contract.names import SetName
+from depthd.hooks.hooks import Hooks, NotQueued
+from depthd.hooks.news import News, news
 from depthd.intake import Candidate
 from depthd.publish.manifests import manifest_maker
 from depthd.publish.places import Place, Places, under_accepted_name
 from depthd.publish.publisher import Claimed, NamesTaken, Outlets, Publisher
-from depthd.spool import NO_PLACE, Immovable, Job, Spool, Unreadable, Vanished, Verdict
+from depthd.publish.sets import read_set
+from depthd.spool import NO_PLACE, Immovable, Job, Spool, Unreadable, Vanished, Verdict, notes
 from depthd.system import files
 
 Stage = Literal["work", "finish", "fail"]
@@ -124,6 +128,7 @@ class Errands:
         self.spool = spool
         self._publisher = publisher
         self._places = places
+        self.hooks: Hooks | None = None
 
     # start-up ---------------------------------------------------------------------------------
 
@@ -223,14 +228,31 @@ class Errands:
     def finish(self, job: Job, target: SetName) -> Brought:
         """Move the original of a published job to done/."""
         try:
-            return Brought(target, self.spool.finish(job, target))
+            if self.hooks is not None and self.hooks.wants("done"):
+                self.hooks.put(self._news_of_done(job, target))
+            place = self.spool.finish(job, target)
         except OSError as error:
             return Brought(target, "", error)
+        if self.hooks is not None:
+            self.hooks.over()
+        return Brought(target, place)
+
+    def _news_of_done(self, job: Job, target: SetName) -> News:
+        found = read_set(self._places, target)
+        manifest = found.manifest if found and found.manifest.get("job") == job.id else None
+        return news(job.id, "done", job.name, result=target.path, manifest=manifest)
 
     def fail(self, job: Job, verdict: Verdict) -> str:
         """Move the original to failed/, with its reason; first what there is of results goes."""
         self._publisher.discard(job.id)
-        return self.spool.fail(job, verdict)
+        if self.hooks is None:
+            return self.spool.fail(job, verdict)
+        if self.hooks.wants("failed"):
+            reason = json.loads(notes.reason(job, verdict).content)
+            self.hooks.put(news(job.id, "failed", job.name, reason=reason))
+        place = self.spool.fail(job, verdict)
+        self.hooks.over()
+        return place
 
     def skip(self, job: Job) -> str:
         """Move the original to done/ without results, with a note that says so."""
@@ -264,6 +286,8 @@ class Errands:
             error: what the system said.
             typical: bytes of results of an ordinary photo.
         """
+        if isinstance(error, NotQueued):
+            return Trouble("service", _words(error))
         place = self._place(stage)
         reason = f"{place.root}: {_words(error)}"
         try:
@@ -285,6 +309,8 @@ class Errands:
     def probe(self, typical: int) -> None:
         """Raises OSError, which names the folder, while one as a whole cannot be written."""
         self.spool.probe()
+        if self.hooks is not None:
+            self.hooks.probe()
         for place in self._places.all:
             try:
                 place.probe(typical if place is self._places.outbox else 1)

@@ -21,6 +21,7 @@ from depthd.contract.errors import DepthdError, ExitCode, OutputError
 from depthd.contract.events import Event
 from depthd.contract.names import printable
 from depthd.contract.status import StatusState
+from depthd.hooks.hooks import Hooks, hooks_of
 from depthd.intake import Intake
 from depthd.supervisor import report
 from depthd.supervisor.changes import Changes, Installation, WeightsFile
@@ -133,6 +134,8 @@ class Service:
         self._filework = FileWork(threads, signals.wake)
         self._telling = Telling(config, self.events, self._filework, clock())
         self._keeper = Keeper(start, config, self._emit, once=once)
+        self._hooks: Hooks | None = None
+        self._connect_hooks()
         self._cleaner = Cleaner(config, self._filework, self._emit)
         self._dispatcher = Dispatcher(
             config, parts.errands, self._filework, self._keeper, self._gate, self._emit, clock
@@ -160,6 +163,13 @@ class Service:
         self._next_ping = 0.0
         self._next_look = clock() + _LOOK_FOR_CHANGES_EVERY
         self._next_oldest = 0.0
+
+    def _connect_hooks(self) -> None:
+        """Let others be told of what comes home from now on; what waits for them is on the disk."""
+        if self._hooks is not None:
+            self._hooks.stop()
+        self._hooks = hooks_of(self._config, self._emit)
+        self._parts.errands.hooks = self._hooks
 
     def _log(self, event: Event, /, **fields: object) -> None:
         self._logs.emit(event, **fields)
@@ -244,6 +254,8 @@ class Service:
             self._filework.deliver()
         self._keeper.abandon()
         self._cleaner.stop()
+        if self._hooks is not None:
+            self._hooks.stop(_END if self._once else 0.0)
         self._filework.stop()
         self._telling.close(self._write_status("stopped"))
         self._emit(Event.SERVICE_STOPPED, done=self._dispatcher.home.totals.done)
@@ -348,6 +360,8 @@ class Service:
         """Restart only what the new settings concern."""
         self._config = self._dispatcher.config = config
         self._cleaner.take_up(config)
+        if changes.hooks:
+            self._connect_hooks()
         if changes.log:
             former, self._logs = self._logs, configure(config.log, config.folder("log"))
             former.close()
@@ -371,6 +385,7 @@ class Service:
         former, self._parts = self._parts, parts
         self._next_parts = None
         former.spool.close()  # its empty folders go before the new one looks for them
+        self._parts.errands.hooks = self._hooks
         self._dispatcher.move_to(self._parts.errands)
         if self._must_reload_again:
             self._must_reload_again = False

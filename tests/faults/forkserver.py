@@ -220,7 +220,13 @@ def _daemon(order: Order) -> int:
     from depthd.supervisor import loop as supervisor  # noqa: PLC0415
     from depthd.supervisor import worker_process  # noqa: PLC0415
 
-    worker_process.subprocess.Popen = ForkedWorker  # type: ignore[misc, assignment]
+    start = subprocess.Popen
+
+    def started(command: Sequence[str], **keywords: Any) -> Any:
+        is_worker = "depthd.worker.main" in command
+        return (ForkedWorker if is_worker else start)(command, **keywords)
+
+    worker_process.subprocess.Popen = started  # type: ignore[misc, assignment]
     config = load(None, {}, list(order.settings), Path(order.root)).config
     supervisor.FILE_THREADS = order.file_threads
     options = ["-f"] * bool(order.file_threads) + ["-y"] * order.with_paths

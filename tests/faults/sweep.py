@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -207,8 +207,18 @@ class Trials:
         return found
 
 
+def count_of(forks: Forks, order: Order, harmless: tuple[str, ...], root: Path) -> Counter[str]:
+    """How often the supervisor makes each call in an undisturbed run of an order."""
+    forks.run(replace(order, supervisor=harmless))
+    calls = [fault.partition(":")[0] for fault in harmless]
+    return _calls(root.with_name(f"{root.name}.supervisor.strace"), calls)
+
+
 def points(
-    layout: Layout, counts: dict[Victim, Counter[str]], victims: Iterable[Victim], stride: int = 1
+    layout: Layout,
+    counts: Mapping[Victim, Counter[str]],
+    victims: Iterable[Victim],
+    stride: int = 1,
 ) -> list[Point]:
     """Every `stride`-th step of each process and kind of call."""
     return [

@@ -16,11 +16,12 @@ from typing import Any
 import pytest
 from stage import PlayedWorker, drop, hide_record
 
-from depthd.channel.messages import Hello
+from depthd.channel.messages import Hello, Refused
 from depthd.config import Config
-from depthd.contract.errors import ConfigurationError, ExitCode, TemporaryError
+from depthd.contract.errors import ConfigurationError, ExitCode, FaultCode, TemporaryError
 from depthd.contract.names import SetName
 from depthd.contract.status import Status, moment
+from depthd.spool import Job, Spool
 from depthd.spool.holds import HoldsFile
 from depthd.supervisor import changes
 from depthd.supervisor.loop import Service
@@ -511,3 +512,89 @@ def test_where_done_cannot_be_written_the_skipped_wait(
     played.turn_until(lambda: "photo.skipped" in played.events())
     played.close()
     assert (tmp_path / "done/a.jpg").exists()
+
+
+# hooks ---------------------------------------------------------------------------------------
+
+
+def told(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_bytes().splitlines()] if file.exists() else []
+
+
+def test_hooks_are_told_of_what_is_done_and_failed(played: Played, tmp_path: Path) -> None:
+    file = tmp_path / "told"
+    played.serve("before.jpg")
+    played.hang_up(hooks={"command": ["/usr/bin/tee", "-a", str(file)]})
+    played.serve("a.jpg")
+    played.turn_until(lambda: len(told(file)) == 1)
+    played.drop("b.jpg")
+    worker = played.workers[-1]
+    played.turn_until(lambda: bool(worker.given))
+    [job] = worker.given
+    worker.drop(job)
+    worker.say(Refused(job=job, code=FaultCode.UNSUPPORTED, detail="a film"))
+    played.turn_until(lambda: len(told(file)) == 2)
+    done, failed = told(file)
+    manifest = json.loads((played.root / "outbox/a.jpg.json").read_bytes())
+    assert (done["event"], done["name"], done["result"]) == ("done", "a.jpg", "a.jpg")
+    assert done["manifest"] == manifest
+    assert done["id"] == f"{manifest['job']}.done"
+    assert (failed["event"], failed["name"], failed["manifest"]) == ("failed", "b.jpg", None)
+    assert (failed["reason"]["code"], failed["reason"]["detail"]) == ("unsupported", "a film")
+    queue = played.root / "state/hooks/command"
+    played.turn_until(lambda: not os.listdir(queue))
+    played.hang_up(hooks={})
+    played.serve("after.jpg")
+    assert len(told(file)) == 2
+    assert not os.listdir(queue)
+
+
+def test_without_hooks_there_is_no_queue(played: Played) -> None:
+    played.serve("a.jpg")
+    assert not (played.root / "state/hooks").exists()
+
+
+def test_news_is_on_the_disk_before_the_photo_is_over_and_outlasts_the_service(
+    played: Played, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    played.hang_up(hooks={"command": ["/nowhere/tell"]})
+    queue = played.root / "state/hooks/command"
+    seen: list[list[str]] = []
+    finish = Spool.finish
+
+    def finishing(spool: Spool, job: Job, target: SetName) -> str:
+        seen.append(os.listdir(queue))
+        return finish(spool, job, target)
+
+    monkeypatch.setattr(Spool, "finish", finishing)
+    played.serve("a.jpg")
+    [[waiting]] = seen
+    assert waiting.endswith(".done")
+    played.turn_until(lambda: "hook.failed" in played.events())
+    assert os.listdir(queue) == [waiting]
+
+
+def test_where_news_cannot_be_kept_photos_wait(
+    played: Played, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    played.hang_up(hooks={"command": ["/bin/true"]})
+    is_full = True
+    write = files.write_durably
+
+    def writing(name: str, *rest: Any, **keywords: Any) -> None:
+        if is_full and name.endswith(".done"):
+            raise OSError(28, "No space left on device")
+        write(name, *rest, **keywords)
+
+    monkeypatch.setattr(files, "write_durably", writing)
+    played.drop("a.jpg")
+    worker = played.workers[-1]
+    played.turn_until(lambda: bool(worker.given))
+    worker.render(next(iter(worker.given)))
+    played.turn_until(lambda: "service.paused" in played.events())
+    assert (
+        "No space left on device in state/hooks/command" in played.last("service.paused")["reason"]
+    )
+    assert not (played.root / "done/a.jpg").exists()
+    is_full = False
+    played.turn_until(lambda: played.is_done("a.jpg"))

@@ -1,0 +1,116 @@
+"""All receivers together: news into each one's queue, and a thread that tells it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from depthd.config import Config
+from depthd.contract.events import Emit
+from depthd.hooks.command import Command
+from depthd.hooks.news import Happened, News
+from depthd.hooks.queue import Queue
+from depthd.hooks.sender import Patience, Receiver, Sender
+from depthd.hooks.webhook import Webhook
+
+FOLDER = "hooks"  # in state/
+
+
+class NotQueued(OSError):
+    """News cannot be put on the disk, so its photo is not over yet."""
+
+
+class Hooks:
+    """Whoever is told.
+
+    Args:
+        receivers: by kind.
+        state: the folder state/, in which the queues lie.
+        on: what is told.
+        patience: for how long.
+        is_at_work: whether a job has not come home yet.
+        emit: writes a log event; called on threads.
+    """
+
+    def __init__(
+        self,
+        receivers: dict[str, Receiver],
+        state: Path,
+        on: Iterable[Happened],
+        patience: Patience,
+        is_at_work: Callable[[str], bool],
+        emit: Emit,
+    ) -> None:
+        self._on = frozenset(on)
+        self._queues = {kind: Queue(state / FOLDER / kind) for kind in receivers}
+        self._senders = [
+            Sender(kind, self._queues[kind], receiver, patience, is_at_work, emit)
+            for kind, receiver in receivers.items()
+        ]
+        for sender in self._senders:
+            sender.start()
+
+    def wants(self, happened: Happened) -> bool:
+        """Whether anybody is to be told."""
+        return happened in self._on
+
+    def put(self, piece: News) -> None:
+        """News of a photo that is about to be over: on the disk when this returns.
+
+        Raises:
+            NotQueued: it is not, for one receiver at least.
+        """
+        for kind, queue in self._queues.items():
+            try:
+                queue.put(piece.id, piece.body)
+            except OSError as error:
+                raise NotQueued(
+                    error.errno, f"{error.strerror} in state/{FOLDER}/{kind}"
+                ) from error
+
+    def over(self) -> None:
+        """The photo is home: tell it."""
+        for sender in self._senders:
+            sender.wake()
+
+    def probe(self) -> None:
+        """Raises OSError while no news can be put on the disk."""
+        for queue in self._queues.values():
+            queue.probe()
+
+    def stop(self, patience: float = 0.0) -> None:
+        """Tell what waits for so many seconds in all; the rest stays on the disk."""
+        deadline = time.monotonic() + patience
+        for sender in self._senders:
+            sender.stop(max(0.0, deadline - time.monotonic()))
+
+
+def hooks_of(config: Config, emit: Emit) -> Hooks | None:
+    """The hooks of a configuration; None where nobody is to be told.
+
+    Raises:
+        OSError: their queues cannot be made.
+    """
+    asked = config.hooks
+    receivers: dict[str, Receiver] = {}
+    if asked.command:
+        receivers["command"] = Command(asked.command, asked.timeout)
+    if asked.webhook:
+        receivers["webhook"] = Webhook(asked.webhook, asked.webhook_secret_file, asked.timeout)
+    if asked.mqtt:
+        from depthd.hooks.mqtt import Mqtt  # noqa: PLC0415 - an extra
+
+        receivers["mqtt"] = Mqtt(asked.mqtt, asked.mqtt_password_file, asked.timeout)
+    if not receivers:
+        return None
+    work = config.folder("work")
+    return Hooks(
+        receivers,
+        config.folder("state"),
+        asked.events,
+        Patience(asked.give_up),
+        lambda job: os.path.lexists(work / job / "original"),
+        emit,
+    )

@@ -1,0 +1,119 @@
+"""News to a web address: a POST of JSON, signed as Standard Webhooks have it.
+
+    webhook-id, webhook-timestamp, webhook-signature: v1,BASE64(HMAC-SHA256(secret, ID.TIME.BODY))
+
+No redirects, no proxies; a time limit for the whole of it, and little of the answer is read.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import http.client
+import socket
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from depthd import __version__
+from depthd.hooks.news import News
+from depthd.hooks.sender import Untaken
+
+_ANSWER = 300  # bytes that are kept of a refusal
+_PREFIX = "whsec_"  # of a secret in base64
+
+
+class Webhook:
+    """A web address.
+
+    Args:
+        address: http or https.
+        secret_file: read for each, so that a secret can be changed; None signs nothing.
+        timeout: seconds.
+    """
+
+    def __init__(self, address: str, secret_file: Path | None, timeout: float) -> None:
+        self._parts = urlsplit(address)
+        self._secret_file = secret_file
+        self._timeout = timeout
+        self._connection: http.client.HTTPConnection | None = None
+
+    def tell(self, piece: News) -> None:
+        """Post it; see `Receiver`."""
+        headers = self._headers(piece)
+        path = (self._parts.path or "/") + (f"?{self._parts.query}" if self._parts.query else "")
+        kind = (
+            http.client.HTTPSConnection
+            if self._parts.scheme == "https"
+            else http.client.HTTPConnection
+        )
+        connection = kind(self._parts.hostname or "", self._parts.port, timeout=self._timeout)
+        self._connection = connection
+        # A limit for the whole: the library's own begins anew with each byte.
+        alarm = threading.Timer(self._timeout, self.stop)
+        alarm.daemon = True
+        alarm.start()
+        try:
+            connection.request("POST", path, piece.body, headers)
+            answer = connection.getresponse()
+            words = answer.read(_ANSWER)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise Untaken(str(error) or type(error).__name__) from error
+        finally:
+            alarm.cancel()
+            self._connection = None
+            connection.close()
+        if not 200 <= answer.status < 300:
+            said = words.decode(errors="replace").strip()
+            raise Untaken(f"{answer.status} {answer.reason}" + (f": {said}" if said else ""))
+
+    def stop(self) -> None:
+        connection = self._connection
+        if connection is not None and connection.sock is not None:
+            with suppress(OSError):
+                connection.sock.shutdown(socket.SHUT_RDWR)
+
+    def _headers(self, piece: News) -> dict[str, str]:
+        headers = {
+            "content-type": "application/json",
+            "user-agent": f"depthd/{__version__}",
+            "webhook-id": piece.id,
+            "webhook-timestamp": str(int(time.time())),
+        }
+        if self._secret_file is not None:
+            headers["webhook-signature"] = signature(
+                read_secret(self._secret_file), piece, headers["webhook-timestamp"]
+            )
+        return headers
+
+
+def signature(secret: bytes, piece: News, timestamp: str) -> str:
+    """The signature of a piece of news that is posted at a time."""
+    signed = f"{piece.id}.{timestamp}.".encode() + piece.body
+    return "v1," + base64.b64encode(hmac.digest(secret, signed, hashlib.sha256)).decode()
+
+
+def read_secret(file: Path) -> bytes:
+    """A secret: the file's text, or what is base64 in it behind `whsec_`.
+
+    Raises:
+        Untaken: it cannot be read, or is empty.
+    """
+    try:
+        text = file.read_text(encoding="utf-8").strip()
+        secret = (
+            base64.b64decode(text.removeprefix(_PREFIX), validate=True)
+            if text.startswith(_PREFIX)
+            else text.encode()
+        )
+    except OSError as error:
+        raise Untaken(f"{file}: {error.strerror}") from error
+    except (UnicodeDecodeError, binascii.Error) as error:
+        raise Untaken(f"{file}: no secret can be read from it") from error
+    if not secret:
+        raise Untaken(f"{file}: it is empty")
+    return secret

@@ -1,0 +1,219 @@
+"""The queue on the disk and the thread that empties it, with receivers that are played."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from depthd.contract.events import Event
+from depthd.hooks import sender as sender_module
+from depthd.hooks.hooks import Hooks, NotQueued
+from depthd.hooks.news import News, news
+from depthd.hooks.queue import Queue
+from depthd.hooks.sender import Patience, Sender, Untaken
+
+_DEADLINE = 30.0
+QUICK = Patience(give_up=1e9, first=0.001, longest=0.002)
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + _DEADLINE
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+class Played:
+    """A receiver that refuses what it is told to refuse."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.refuses: Callable[[str], bool] = lambda _: False
+        self.began = threading.Event()
+        self.hangs = threading.Event()
+        self.hangs.set()
+
+    def tell(self, piece: News) -> None:
+        assert json.loads(piece.body)["id"] == piece.id
+        self.began.set()
+        self.hangs.wait(_DEADLINE)
+        self.told.append(piece.id)
+        if self.refuses(piece.id):
+            raise Untaken("not today")
+
+    def stop(self) -> None:
+        self.hangs.set()
+
+
+class Scene:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.receiver = Played()
+        self.queue = Queue(folder)
+        self.at_work: set[str] = set()
+        self.said: list[tuple[Event, dict[str, Any]]] = []
+        self.sender = self.make()
+
+    def make(self, patience: Patience = QUICK) -> Sender:
+        self.sender = Sender(
+            "played", self.queue, self.receiver, patience, self.at_work.__contains__, self.emit
+        )
+        return self.sender
+
+    def emit(self, event: Event, /, **fields: Any) -> None:
+        self.said.append((event, fields))
+
+    def put(self, job: str) -> None:
+        piece = news(job, "done", f"{job}.jpg")
+        self.queue.put(piece.id, piece.body)
+        self.sender.wake()
+
+    def waiting(self) -> list[str]:
+        return self.queue.oldest(1000)[0]
+
+    def wait_empty(self) -> None:
+        wait_until(lambda: not self.waiting())
+
+    def events(self) -> list[Event]:
+        return [event for event, _ in self.said]
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    scene = Scene(tmp_path / "queue")
+    yield scene
+    if scene.sender._thread.is_alive():
+        scene.sender.stop()
+
+
+def test_news_is_told_oldest_first_and_leaves_the_disk(scene: Scene) -> None:
+    for job in ("3", "1", "2"):
+        scene.put(job)
+    scene.sender.start()
+    scene.wait_empty()
+    assert scene.receiver.told == ["1.done", "2.done", "3.done"]
+    scene.put("4")
+    scene.wait_empty()
+    wait_until(lambda: scene.events().count(Event.HOOK_TAKEN) == 4)
+    assert scene.receiver.told[-1] == "4.done"
+
+
+def test_what_is_not_taken_is_told_again_and_holds_up_nobody(scene: Scene) -> None:
+    scene.receiver.refuses = lambda name: name == "1.done" and scene.receiver.told.count(name) < 4
+    scene.put("1")
+    scene.put("2")
+    scene.sender.start()
+    scene.wait_empty()
+    assert scene.receiver.told.index("2.done") == 1
+    assert scene.receiver.told.count("1.done") == 4
+    failed = [fields for event, fields in scene.said if event is Event.HOOK_FAILED]
+    assert [fields["id"] for fields in failed] == ["1.done"] * 3
+    assert failed[0]["reason"] == "not today"
+
+
+def test_what_nobody_took_for_too_long_is_dropped_after_a_last_try(scene: Scene) -> None:
+    scene.make(Patience(give_up=3600, first=0.001, longest=0.002))
+    scene.receiver.refuses = lambda _: True
+    scene.put("1")
+    os.utime(scene.folder / "1.done", (1, 1))
+    scene.sender.start()
+    scene.wait_empty()
+    assert scene.receiver.told == ["1.done"]
+    wait_until(lambda: bool(scene.said))
+    assert scene.said == [
+        (Event.HOOK_GAVE_UP, {"kind": "played", "id": "1.done", "reason": "not today"})
+    ]
+
+
+def test_the_oldest_go_when_too_many_wait(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sender_module, "MOST", 3)
+    for job in range(5):
+        scene.put(f"{job}")
+    scene.sender.start()
+    scene.wait_empty()
+    dropped = [fields["id"] for event, fields in scene.said if event is Event.HOOK_GAVE_UP]
+    assert dropped == ["0.done", "1.done"]
+    assert scene.receiver.told == ["2.done", "3.done", "4.done"]
+
+
+def test_news_of_a_photo_that_is_not_home_yet_waits_for_it(scene: Scene) -> None:
+    scene.at_work.add("1")
+    scene.put("1")
+    scene.put("2")
+    scene.sender.start()
+    wait_until(lambda: scene.receiver.told == ["2.done"])
+    scene.at_work.clear()
+    scene.sender.wake()
+    scene.wait_empty()
+    assert scene.receiver.told == ["2.done", "1.done"]
+
+
+def test_what_was_not_told_is_told_by_the_next(scene: Scene) -> None:
+    """The receiver hangs, and the service ends."""
+    scene.receiver.hangs.clear()
+    scene.receiver.refuses = lambda _: True
+    scene.put("1")
+    scene.sender.start()
+    assert scene.receiver.began.wait(_DEADLINE)
+    scene.sender.stop()
+    assert scene.waiting() == ["1.done"]
+    scene.receiver.refuses = lambda _: False
+    scene.make().start()
+    scene.wait_empty()
+    assert scene.receiver.told == ["1.done", "1.done"]
+
+
+def test_at_the_end_of_a_single_run_what_waits_is_told(scene: Scene) -> None:
+    scene.sender.start()
+    for job in range(20):
+        scene.put(f"{job:02d}")
+    scene.sender.stop(patience=_DEADLINE)
+    assert scene.waiting() == []
+
+
+def test_what_is_none_of_ours_and_what_is_half_written_is_passed_over(scene: Scene) -> None:
+    (scene.folder / "notes.txt").write_text("mine")
+    (scene.folder / ".5.done").write_text("half")
+    scene.put("1")
+    scene.sender.start()
+    scene.wait_empty()
+    assert scene.receiver.told == ["1.done"]
+
+
+def test_a_queue_that_was_removed_is_made_again(scene: Scene) -> None:
+    scene.folder.rmdir()
+    scene.put("1")
+    assert scene.waiting() == ["1.done"]
+
+
+def test_the_newest_do_not_need_memory(scene: Scene) -> None:
+    for job in range(50):
+        scene.put(f"{job:02d}")
+    assert scene.queue.oldest(3) == (["00.done", "01.done", "02.done"], 50)
+
+
+def test_news_that_cannot_be_written_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hooks = Hooks(
+        {"played": Played()}, tmp_path, ["done"], QUICK, lambda _: False, lambda *_, **__: None
+    )
+    assert hooks.wants("done")
+    assert not hooks.wants("failed")
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("depthd.system.files.write_durably", full)
+    with pytest.raises(NotQueued, match="No space left on device in state/hooks/played"):
+        hooks.put(news("1", "done", "a.jpg"))
+    with pytest.raises(OSError, match="No space"):
+        hooks.probe()
+    hooks.stop()
