@@ -83,6 +83,9 @@ def test_the_wheel_holds_what_the_package_needs(wheel: Path) -> None:
         "depthd/model/data/builtin.safetensors",
         "depthd/model/data/builtin.card.md",
         "depthd/samples/CREDITS.md",
+        "depthd/page/words.json",
+        "depthd/page/static/page.css",
+        "depthd/page/templates/base.html",
         "depthd/docs/operating.md",
         "depthd/docs/temple.jpg",
     } <= names

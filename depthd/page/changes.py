@@ -17,7 +17,7 @@ from depthd.contract.names import SetName, readable
 from depthd.metres.references import ReferencesError
 from depthd.page.index import set_name
 from depthd.page.present import key_of, shown
-from depthd.page.site import Site, body, name_in, query, site_of, words_of
+from depthd.page.site import Site, body, name_in, pass_over, query, site_of, words_of
 from depthd.page.upload import Refused
 from depthd.publish.returning import put_back
 from depthd.publish.sets import Set
@@ -37,6 +37,7 @@ async def upload(request: Request) -> Response:
             asked.get("folder", ""), asked.get("name", ""), size, request.stream()
         )
     except Refused as why:
+        await pass_over(request)
         headers = {"connection": "close"}
         return JSONResponse({"key": why.key, "text": words[why.key]}, why.status, headers)
     except ClientDisconnect:

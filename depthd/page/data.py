@@ -9,15 +9,16 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.responses import RedirectResponse, Response
 
 from depthd.contract.formats import Format
 from depthd.page.depth import MOST_VALUES, Depth, NotDepth, thumbnail
 from depthd.page.results import Opened, closing
-from depthd.page.sending import file_answer, zip_answer
+from depthd.page.sending import Closing, file_answer, known_already, zip_answer
 from depthd.page.site import Site, name_in, query, site_of
 from depthd.publish.sets import Set
 
+_PIECE = 1 << 18  # bytes
 _ARRAYS = (Format.NPY, Format.PFM, Format.METRES)
 _MOST_THUMBNAILS = 600  # kept, of some 12 kB each
 
@@ -93,26 +94,26 @@ def depth(request: Request) -> Response:
     step = array.step_for(max(most, 16))
     width, height = array.size_at(step)
 
-    def parts() -> Iterator[bytes]:
-        with closing(opened):
-            yield struct.pack("<IIII", array.width, array.height, width, height)
-            waiting = bytearray()
-            for row in array.rows(step):
-                waiting += row
-                if len(waiting) > 1 << 18:
-                    yield bytes(waiting)
-                    waiting.clear()
-            yield bytes(waiting)
-
     headers = {
         "content-length": str(16 + 4 * width * height),
         "cache-control": "private, no-cache",
         "etag": opened.tag,
     }
-    if request.headers.get("if-none-match") == opened.tag:
-        os.close(opened.handle)
-        return Response(status_code=304, headers=headers)
-    return StreamingResponse(parts(), media_type="application/octet-stream", headers=headers)
+    if (known := known_already(request, opened, headers)) is not None:
+        return known
+    head = struct.pack("<IIII", array.width, array.height, width, height)
+    numbers = _in_pieces(head, array.rows(step))
+    return Closing(opened, numbers, headers=headers, media_type="application/octet-stream")
+
+
+def _in_pieces(head: bytes, rows: Iterator[bytes]) -> Iterator[bytes]:
+    waiting = bytearray(head)
+    for row in rows:
+        waiting += row
+        if len(waiting) > _PIECE:
+            yield bytes(waiting)
+            waiting.clear()
+    yield bytes(waiting)
 
 
 class Thumbnails:

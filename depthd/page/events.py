@@ -36,6 +36,8 @@ class Events:
         self._end.set()
 
     async def answer(self, request: Request) -> Response:
+        if request.method == "HEAD":
+            return Response(media_type="text/event-stream")
         if self._listeners >= _MOST:
             return PlainTextResponse("Too many listen.\n", 503, {"retry-after": "30"})
         return StreamingResponse(

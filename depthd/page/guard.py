@@ -16,6 +16,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from depthd.page.access import COOKIE, Gate
+from depthd.page.sending import BrokenOff
 
 SEND_PATIENCE = 60.0  # seconds in which a reader must take the next piece
 _LONGEST_TARGET = 8192  # bytes of path and query
@@ -125,6 +126,9 @@ def _careful(send: Send) -> Send:
             for name, value in HEADERS.items():
                 headers.setdefault(name, value)
             headers.setdefault("cache-control", "no-store")
-        await asyncio.wait_for(send(message), SEND_PATIENCE)
+        try:
+            await asyncio.wait_for(send(message), SEND_PATIENCE)
+        except TimeoutError:
+            raise BrokenOff("the reader dawdles") from None
 
     return careful

@@ -45,6 +45,7 @@ def drop(request: Request) -> Response:
         "drop",
         folders=site.cameras.folders(site.outbox.snapshot.folders),
         folder=query(request).get("folder", ""),
+        most=site.config.page.max_upload,
         accept=",".join(
             pattern.removeprefix("*")
             for pattern in site.config.intake.include

@@ -8,13 +8,14 @@ from __future__ import annotations
 import os
 import time
 import zipfile
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from io import RawIOBase
 from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from depthd.page.results import Opened
 
@@ -27,6 +28,10 @@ _SIGNATURES = (
     (b"BM", "image/bmp"),
 )
 _FOREVER = "private, max-age=31536000, immutable"
+
+
+class BrokenOff(Exception):
+    """An answer cannot be finished, for no fault of the page's."""
 
 
 def picture_type(opened: Opened) -> str | None:
@@ -61,28 +66,55 @@ def file_answer(
         # Whatever somebody's file is: it is nothing that can do anything.
         "content-security-policy": "default-src 'none'; sandbox",
     }
-    if request.headers.get("if-none-match") == opened.tag:
-        os.close(opened.handle)
-        return Response(status_code=304, headers=headers)
+    kind = kind or "application/octet-stream"
+    if (known := known_already(request, opened, headers)) is not None:
+        return known
     headers["content-length"] = str(opened.size)
-    return StreamingResponse(
-        _pieces(opened), headers=headers, media_type=kind or "application/octet-stream"
-    )
+    return Closing(opened, _pieces(opened), headers=headers, media_type=kind)
+
+
+def known_already(request: Request, opened: Opened, headers: Mapping[str, str]) -> Response | None:
+    """The answer to somebody who has the file as it is now; the file is closed then."""
+    if request.headers.get("if-none-match") != opened.tag:
+        return None
+    os.close(opened.handle)
+    return Response(status_code=304, headers=headers)
+
+
+class Closing(StreamingResponse):
+    """An answer that closes its file at the end, however that comes."""
+
+    def __init__(
+        self,
+        opened: Opened,
+        pieces: AsyncIterator[bytes] | Iterator[bytes],
+        *,
+        headers: Mapping[str, str],
+        media_type: str,
+    ) -> None:
+        super().__init__(pieces, headers=headers, media_type=media_type)
+        self._opened = opened
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            if scope["method"] == "HEAD":
+                await Response(headers=self.headers)(scope, receive, send)
+            else:
+                await super().__call__(scope, receive, send)
+        finally:
+            os.close(self._opened.handle)
 
 
 async def _pieces(opened: Opened) -> AsyncIterator[bytes]:
-    """Exactly as many bytes as were promised, or none more at all."""
+    """As many bytes as were promised; fewer, and so a broken answer, of a file that shrinks."""
     position = 0
-    try:
-        while position < opened.size:
-            most = min(_PIECE, opened.size - position)
-            piece = await run_in_threadpool(os.pread, opened.handle, most, position)
-            if not piece:
-                raise EOFError(f"{opened.name} became shorter while it was sent")
-            position += len(piece)
-            yield piece
-    finally:
-        os.close(opened.handle)
+    while position < opened.size:
+        most = min(_PIECE, opened.size - position)
+        piece = await run_in_threadpool(os.pread, opened.handle, most, position)
+        if not piece:
+            raise BrokenOff(opened.name)
+        position += len(piece)
+        yield piece
 
 
 def zip_answer(name: str, files: Sequence[tuple[str, Callable[[], Opened | None]]]) -> Response:

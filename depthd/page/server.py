@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import ipaddress
+import logging
 import os
 import signal
 import socket
@@ -14,13 +15,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import uvicorn
+from starlette.requests import ClientDisconnect
 
 from depthd.config import Config
 from depthd.contract.errors import ConfigurationError, TemporaryError
 from depthd.page.access import open_gate
 from depthd.page.application import application
 from depthd.page.connections import bounded_protocol
+from depthd.page.depth import NotDepth
 from depthd.page.events import Events
+from depthd.page.sending import BrokenOff
 
 _KEEP_ALIVE = 5  # seconds between two requests of one connection
 _STOP = 3  # seconds for answers that are under way
@@ -77,7 +81,16 @@ def serve(
                 h11_max_incomplete_event_size=_LARGEST_HEAD,
             ),
         )
+        logging.getLogger("uvicorn.error").addFilter(_is_worth_a_line)
         server.run(sockets=[listener])
+
+
+def _is_worth_a_line(record: logging.LogRecord) -> bool:
+    """A fault of the page's own. What others send or break off would fill the log."""
+    broken_off = (BrokenOff, NotDepth, ClientDisconnect)
+    kind = record.exc_info[0] if record.exc_info else None
+    is_ours = kind is None or not issubclass(kind, broken_off)
+    return record.levelno >= logging.ERROR and is_ours
 
 
 class _Server(uvicorn.Server):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
@@ -27,6 +28,8 @@ from depthd.page.upload import Uploads
 LANGUAGE_COOKIE = "depthd-language"
 _MOST_FIELDS = 20
 _BODY_PATIENCE = 10.0  # seconds
+_MOST_DROPPED = 32_000_000  # bytes
+_DROP_PATIENCE = 5.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,23 @@ def query(request: Request) -> Mapping[str, str]:
 def name_in(request: Request) -> SetName:
     """The name that is asked for; it leads nowhere by itself."""
     return SetName.of(query(request).get("name", ""))
+
+
+async def pass_over(request: Request) -> None:
+    """Read and drop what is still coming, for a while, so that the sender hears the answer.
+
+    A connection that is closed while somebody sends is broken off before the answer is read.
+    """
+
+    async def read() -> None:
+        dropped = 0
+        async for piece in request.stream():
+            dropped += len(piece)
+            if dropped > _MOST_DROPPED:
+                return
+
+    with suppress(TimeoutError, ClientDisconnect, RuntimeError):  # the last: all was read
+        await asyncio.wait_for(read(), _DROP_PATIENCE)
 
 
 async def body(request: Request, most: int) -> bytes:

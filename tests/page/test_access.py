@@ -152,6 +152,13 @@ def test_no_page_has_anything_inline() -> None:
         assert not re.search(r"(src|href|action)=\"(/|https?:)", text), f"{file}: absolute"
 
 
+def test_the_scripts_are_small() -> None:
+    import depthd.page  # noqa: PLC0415
+
+    scripts = Path(depthd.page.__file__).parent.glob("static/*.js")
+    assert 0 < sum(script.stat().st_size for script in scripts) < 100_000
+
+
 def test_one_password_is_made_and_shown_once(tmp_path: Path) -> None:
     gate, made = open_gate(tmp_path / "state", None, demand=True)
     assert made is not None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -190,6 +191,7 @@ def test_bodies_are_bounded(scene: Scene) -> None:
     with Page(scene.root, "disk.min_free=0", "page.max_upload=1MB") as page:
         before = sorted(scene.root.rglob("*"))
         assert page.upload("a.jpg", b"x" * 1_000_001).status == 413
+        assert page.upload("a.jpg", b"x" * 20_000_000).status == 413, "the answer is heard"
         assert page.upload("a.jpg", b"").status == 400
         assert page.post("/upload?name=a.jpg", b"", transfer_encoding="chunked").status in (
             400,
@@ -207,7 +209,8 @@ def test_bodies_are_bounded(scene: Scene) -> None:
         assert page.post("/login", body).status in (303, 400)
         assert page.post("/retry?name=none.jpg", body).status == 404
         assert page.get("/" + "x" * 9000).status in (400, 414)
-        assert page.get("/", cookie="x" * 200_000).status == 400
+        with suppress(ConnectionError):  # or not answered at all
+            assert page.get("/", cookie="x" * 200_000).status == 400
         assert page.ask("PUT", "/upload?name=a.jpg", b"x").status == 405
         page.wait_until(lambda: sorted(scene.root.rglob("*")) == before, "clean inbox")
         assert page.get("/").status == 200
@@ -273,6 +276,49 @@ def test_a_reader_that_stops_holds_up_nobody(page: Page, scene: Scene, cat: byte
         assert page.get("/gallery").status == 200
 
 
+def test_a_reader_that_dawdles_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    from depthd.page import guard  # noqa: PLC0415
+    from depthd.page.access import Gate  # noqa: PLC0415
+    from depthd.page.sending import BrokenOff  # noqa: PLC0415
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def never(message: Any) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(guard, "SEND_PATIENCE", 0.01)
+    scope = {
+        "type": "http", "method": "GET", "path": "/", "raw_path": b"/", "query_string": b"",
+        "headers": [(b"host", b"localhost")],
+    }  # fmt: skip
+    with pytest.raises(BrokenOff):
+        asyncio.run(guard.Guard(app, Gate(None, b""))(scope, never, never))
+
+
+def test_no_file_stays_open(page: Page, scene: Scene) -> None:
+    handles = Path(f"/proc/{page.process.pid}/fd")
+
+    def results() -> list[str]:
+        return [link for fd in handles.iterdir() if "/cat.jpg" in (link := _target(fd))]
+
+    for path in ("result?format=npy&", "original?", "zip?", "depth?format=npy&", "thumbnail?"):
+        for method in ("GET", "HEAD"):
+            assert page.ask(method, f"/{path}name=cam1/cat.jpg").status == 200
+        with socket.create_connection(("127.0.0.1", page.port), DEADLINE) as gone:
+            gone.sendall(
+                f"GET /{path}name=cam1/cat.jpg HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+            )
+    page.wait_until(lambda: not results(), f"closed files: {results()}")
+
+
+def _target(link: Path) -> str:
+    try:
+        return os.readlink(link)
+    except OSError:
+        return ""
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -294,4 +340,4 @@ def test_nonsense_is_answered_or_dropped(page: Page, data: bytes) -> None:
 
 def test_the_page_lives_and_has_said_nothing_odd(page: Page) -> None:
     assert page.get("/").status == 200
-    assert "Traceback" not in "".join(page.said)
+    assert len(page.said) == 1, "nobody from outside fills the log"

@@ -38,6 +38,9 @@ function next() {
 }
 
 function send(one) {
+  // Known at once, and not only when it has been sent.
+  if (!one.file.size) return refuse(one, zone.dataset.empty);
+  if (one.file.size > Number(zone.dataset.most)) return refuse(one, zone.dataset.large);
   active += 1;
   const request = new XMLHttpRequest();
   const query = new URLSearchParams({ folder: one.folder, name: one.file.name || "pasted.png" });
