@@ -98,7 +98,9 @@ MEANINGS: dict[Event, Meaning] = {
         "warning", "Results of one folder cannot be written; its photos wait, others go on."
     ),
     Event.FOLDER_RELEASED: Meaning("info", "Results of that folder can be written again."),
-    Event.SERVICE_RELOADED: Meaning("info", "SIGHUP: logs reopened, configuration read again."),
+    Event.SERVICE_RELOADED: Meaning(
+        "info", "SIGHUP: logs reopened, configuration read again; `settings` says what is new."
+    ),
     Event.RELOAD_REFUSED: Meaning("error", "SIGHUP: the new configuration is wrong and not used."),
     Event.RETENTION_OVER: Meaning(
         "info", "What `retention` says was removed: so many photos and logs, so many bytes."

@@ -68,6 +68,16 @@ class Failure(Part):
     at: datetime = Field(description="when")
 
 
+class Reload(Part):
+    """What came of a signal to read the settings again."""
+
+    at: datetime = Field(description="when")
+    refused: str = Field("", description="why the new settings are not used; empty where they are")
+    changed: tuple[str, ...] = Field(
+        (), description="a line for each key: old and new value, and when the new one counts"
+    )
+
+
 class Worker(Part):
     """The process that holds the network."""
 
@@ -135,6 +145,7 @@ class Status(Part):
     held_by_operator: dict[str, datetime] = Field(
         {}, description="folders of the inbox, `.` for all, since when; see `depthd hold`"
     )
+    reload: Reload | None = Field(None, description="the last one; null where there was none")
 
     def outdated(self, now: datetime) -> str:
         """Why this is not the present: the daemon ended or hangs; empty when it is."""

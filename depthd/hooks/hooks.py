@@ -87,6 +87,17 @@ class Hooks:
             sender.stop(max(0.0, deadline - time.monotonic()))
 
 
+def make_queues(config: Config) -> None:
+    """Make the folders of a configuration's queues.
+
+    Raises:
+        OSError: they cannot be made.
+    """
+    for kind in ("command", "webhook", "mqtt"):
+        if getattr(config.hooks, kind):
+            Queue(config.folder("state") / FOLDER / kind)
+
+
 def hooks_of(config: Config, emit: Emit) -> Hooks | None:
     """The hooks of a configuration; None where nobody is to be told.
 

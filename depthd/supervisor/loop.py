@@ -21,7 +21,7 @@ from depthd.contract.errors import DepthdError, ExitCode, OutputError
 from depthd.contract.events import Event
 from depthd.contract.names import printable
 from depthd.contract.status import StatusState
-from depthd.hooks.hooks import Hooks, hooks_of
+from depthd.hooks.hooks import Hooks, hooks_of, make_queues
 from depthd.intake import Intake
 from depthd.supervisor import report
 from depthd.supervisor.changes import Changes, Installation, WeightsFile
@@ -35,6 +35,7 @@ from depthd.supervisor.held import Held
 from depthd.supervisor.keeper import Keeper, StartWorker
 from depthd.supervisor.logs import Logs, configure
 from depthd.supervisor.parts import Parts
+from depthd.supervisor.settings_changed import settings_changed
 from depthd.supervisor.signals import Signals
 from depthd.supervisor.status_file import StatusFile
 from depthd.supervisor.telling import Telling
@@ -134,6 +135,7 @@ class Service:
         self._filework = FileWork(threads, signals.wake)
         self._telling = Telling(config, self.events, self._filework, clock())
         self._keeper = Keeper(start, config, self._emit, once=once)
+        self._last_reload: status.Reload | None = None
         self._hooks: Hooks | None = None
         self._connect_hooks()
         self._cleaner = Cleaner(config, self._filework, self._emit)
@@ -336,13 +338,18 @@ class Service:
         try:
             config = self._reload()
             changes = Changes.between(self._config, config)
+            if changes.hooks:
+                make_queues(config)
             if changes.folders:
                 self._plan_exchange(config)
         except (DepthdError, OSError) as error:
             self._emit(Event.RELOAD_REFUSED, reason=str(error))
+            self._last_reload = status.Reload(at=status.moment(time.time()), refused=str(error))
             self._why = "the new configuration is refused, see the log"
         else:
             self._why = ""
+            settings = settings_changed(self._config, config)
+            self._last_reload = status.Reload(at=status.moment(time.time()), changed=settings)
             self._take_up(config, changes, now)
         if self._told_ready:
             self._notifier.tell(READY="1")
@@ -373,12 +380,15 @@ class Service:
             self._status_file = StatusFile(config.folder("state"))
             self._held = Held(config.folder("state"), self._emit)
         self._telling.renew(config, now)
-        self._emit(Event.SERVICE_RELOADED, changed=changes.names)
+        settings = self._last_reload.changed if self._last_reload else ()
+        self._emit(Event.SERVICE_RELOADED, changed=changes.names, settings=settings)
         fallback = self._keeper.ready is not None and self._keeper.ready.fallback
         # Settings that were refused are tried again, so it is the worker's own that are compared.
         is_other = Changes.between(self._keeper.config, config).worker
         if is_other or fallback or self._weights.has_changed():
             self._keeper.renew(config, now)
+        else:
+            self._keeper.config = config  # for the next one
 
     def _exchange_parts(self, parts: Parts) -> None:
         """What was at work is home: go on in the new folders."""
@@ -516,6 +526,7 @@ class Service:
                 clock=self._clock(),
                 waiting=self._intake.backlog,
                 held=self._held.since,
+                reload=self._last_reload,
                 oldest_waiting=self._oldest_waiting if self._intake.backlog else None,
                 disk=self._disk(),
                 inbox=self._intake.trouble,

@@ -38,6 +38,7 @@ class Moment:
         oldest_waiting: since when the first of them has waited, in seconds since the epoch.
         disk: the results' disk, as the last look showed it.
         inbox: why no inbox can be read.
+        reload: the last one.
     """
 
     state: StatusState
@@ -50,6 +51,7 @@ class Moment:
     oldest_waiting: float | None
     disk: status.Disk | None
     inbox: str
+    reload: status.Reload | None
 
 
 def report(moment: Moment, dispatcher: Dispatcher, keeper: Keeper) -> Status:
@@ -82,6 +84,7 @@ def report(moment: Moment, dispatcher: Dispatcher, keeper: Keeper) -> Status:
         held_by_operator={
             printable(folder) or ".": status.moment(since) for folder, since in moment.held.items()
         },
+        reload=moment.reload,
         done=home.totals.done,
         failed=home.totals.failed,
         skipped=home.totals.skipped,

@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "retry": ("retry", "--help"),  # moves files, starts nothing
     "requeue": ("requeue", "--help"),
     "hold": ("hold", "--help"),
+    "reload": ("reload", "--help"),
     "prune": ("prune",),
     "release": ("release", "--help"),
     "explain": ("explain", "a.jpg"),

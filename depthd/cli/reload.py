@@ -1,0 +1,64 @@
+"""`depthd reload`: let the daemon take up its settings, and say what it made of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from datetime import UTC, datetime
+
+import click
+
+from depthd.cli.options import Configured, configured
+from depthd.cli.report import report
+from depthd.contract.errors import ExitCode, NoInputError, TemporaryError
+from depthd.contract.status import Reload, read
+
+_PATIENCE = 15.0  # seconds
+_LOOK_EVERY = 0.1
+
+
+@click.command("reload")
+@configured
+def command(configured: Configured) -> ExitCode:
+    """Let the daemon take up changed settings, and say which.
+
+    Each key that has changed is shown with its old and new value, and when the new one counts; what
+    needs a restart says so. Exit code 1 if the daemon refuses the new settings and goes on with the
+    old ones. The log is opened anew and the inbox looked through as well.
+
+    \b
+    Example:
+      depthd reload --root ~/depth
+    """
+    state = configured.config().folder("state")
+    before = read(state)
+    if absence := before.absence(datetime.now(UTC)):
+        raise NoInputError(absence, "'depthd run' starts it; it then reads its settings")
+    try:
+        os.kill(before.pid, signal.SIGHUP)
+    except PermissionError as error:
+        raise NoInputError(
+            "the daemon is another user's", "run it as that user, or with sudo"
+        ) from error
+    return _say(_answer(configured, before.reload))
+
+
+def _answer(configured: Configured, before: Reload | None) -> Reload:
+    """What the daemon says, once it has heeded the signal."""
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline:
+        time.sleep(_LOOK_EVERY)
+        now = read(configured.config().folder("state")).reload
+        if now is not None and now != before:
+            return now
+    raise TemporaryError("the daemon has not answered yet", "see its log for service.reloaded")
+
+
+def _say(answer: Reload) -> ExitCode:
+    if answer.refused:
+        report(f"refused, the old settings go on: {answer.refused}")
+        return ExitCode.FAILURE
+    for line in answer.changed or ("nothing has changed",):
+        click.echo(line)
+    return ExitCode.OK
