@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import click
@@ -18,7 +19,7 @@ from depthd.contract.events import LOG_FILE, Event
 from depthd.contract.names import printable
 from depthd.retention.items import Kind, Removed
 from depthd.retention.main import describe
-from depthd.retention.passing import Busy, Outcome, one_pass, only_pass
+from depthd.retention.passing import Busy, one_pass, only_pass
 from depthd.supervisor.log_file import LogFile
 from depthd.supervisor.log_line import entry_of
 
@@ -73,18 +74,17 @@ def _prune(config: Config, log: LogFile | None, *, is_dry: bool) -> ExitCode:
             event = Event.LOG_REMOVED if gone.item.kind is Kind.LOG else Event.PHOTO_REMOVED
             log.write(entry_of(event, **describe(gone, time.time())).line)
 
-    removed = size = 0
+    removed, size, troubles = 0, 0, 0
+    after: Mapping[Kind, float] | None = None
     while True:
-        outcome = one_pass(config, told, is_dry=is_dry)
-        removed, size = removed + outcome.removed, size + outcome.size
-        if outcome.is_complete or not outcome.removed:
+        outcome = one_pass(config, told, is_dry=is_dry, after=after)
+        removed, size, after = removed + outcome.removed, size + outcome.size, outcome.until
+        troubles += len(outcome.troubles)
+        for trouble in outcome.troubles:
+            report(trouble)
+        if after is None or is_dry:
             break
-    _say(outcome, removed, size, is_dry=is_dry)
-    return ExitCode.FAILURE if outcome.troubles else ExitCode.OK
-
-
-def _say(outcome: Outcome, removed: int, size: int, *, is_dry: bool) -> None:
-    for trouble in outcome.troubles:
-        report(trouble)
     verb = "would go" if is_dry else "removed"
-    click.echo(f"{verb}: {removed}, {size / 1e6:.1f} MB")
+    more = ", and perhaps more" if after is not None else ""
+    click.echo(f"{verb}: {removed}, {size / 1e6:.1f} MB{more}")
+    return ExitCode.FAILURE if troubles else ExitCode.OK

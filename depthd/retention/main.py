@@ -17,7 +17,7 @@ from contextlib import suppress
 
 from depthd.config import Config
 from depthd.contract.names import printable
-from depthd.retention.items import Removed
+from depthd.retention.items import Kind, Removed
 from depthd.retention.passing import Busy, one_pass, only_pass
 
 _NICE = 19
@@ -25,6 +25,7 @@ _IDLE_DISK = 3 << 13  # ioprio: the class of those who wait for everybody else
 _IOPRIO_SET = {"x86_64": 251, "aarch64": 30}
 _SHARE = 0.25  # of the time is spent on removals: they make the disk's journal wait
 _LONGEST_REST = 1.0  # seconds
+_TROUBLES = 20
 _PASSES = 1000  # in a row, while there is more than one of them can remember
 
 
@@ -51,16 +52,20 @@ def main() -> None:
 
 
 def _pass_until_complete(config: Config) -> None:
-    removed = size = 0
+    removed, size, troubles = 0, 0, []
+    after: Mapping[Kind, float] | None = None
     for _ in range(_PASSES):
         outcome = one_pass(
-            config, lambda gone: _say({"removed": describe(gone, time.time())}), rest=_rest
+            config,
+            lambda gone: _say({"removed": describe(gone, time.time())}),
+            rest=_rest,
+            after=after,
         )
-        removed, size = removed + outcome.removed, size + outcome.size
-        if outcome.is_complete or not outcome.removed:
+        removed, size, after = removed + outcome.removed, size + outcome.size, outcome.until
+        troubles += [printable(trouble) for trouble in outcome.troubles]
+        if after is None:
             break
-    troubles = [printable(trouble) for trouble in outcome.troubles]
-    _say({"end": "complete", "removed": removed, "bytes": size, "troubles": troubles})
+    _say({"end": "complete", "removed": removed, "bytes": size, "troubles": troubles[:_TROUBLES]})
 
 
 def _rest(seconds: float) -> None:

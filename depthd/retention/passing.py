@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +32,7 @@ class Outcome:
         removed: how many went.
         size: bytes of these.
         troubles: what could not be removed or read, in words; the first of them.
-        is_complete: nothing is left that the limits say.
+        until: where the next pass is to go on; None where nothing is left for it.
     """
 
     counts: dict[Kind, int]
@@ -40,7 +40,7 @@ class Outcome:
     removed: int
     size: int
     troubles: tuple[str, ...]
-    is_complete: bool
+    until: Mapping[Kind, float] | None
 
 
 class Busy(Exception):
@@ -74,6 +74,7 @@ def one_pass(
     now: Callable[[], float] = time.time,
     rest: Callable[[float], None] = lambda _: None,
     most: int = MOST,
+    after: Mapping[Kind, float] | None = None,
 ) -> Outcome:
     """Look at everything once, and remove the oldest of what has to go.
 
@@ -84,11 +85,12 @@ def one_pass(
         now: seconds since the epoch.
         rest: called after each removal with the seconds that it took.
         most: things of a kind that may go in one pass.
+        after: `until` of the pass before, whose things that are still there have to stay.
     """
     places = Places(*(config.folder(name) for name in ("outbox", "done", "failed")))
     names = Names(config.intake.include, (), config.intake.litter)
     survey = Survey(places, config.folder("log"), names, tidies=not is_dry)
-    selection = Selection(Limits.of(config), now(), most)
+    selection = Selection(Limits.of(config), now(), most, after or {})
     for item in survey.items():
         selection.offer(item)
     remover = Remover(
@@ -109,8 +111,8 @@ def one_pass(
         removed, size = removed + 1, size + gone.size
         told(Removed(item, why, gone.size, gone.job))
         rest(time.perf_counter() - begun)
-    is_complete = not selection.is_full or is_dry
-    return Outcome(survey.counts, survey.sizes, removed, size, tuple(troubles[:20]), is_complete)
+    until = selection.until() if selection.is_full else None
+    return Outcome(survey.counts, survey.sizes, removed, size, tuple(troubles[:20]), until)
 
 
 def _words(error: OSError, name: str = "") -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -20,11 +21,13 @@ class Selection:
         limits: what is asked for.
         now: seconds since the epoch.
         most: things remembered of each kind.
+        after: what is older was offered to an earlier pass, and what is left of it has to stay.
     """
 
     limits: Limits
     now: float
     most: int = MOST
+    after: Mapping[Kind, float] = field(default_factory=dict)
     is_full: bool = False
     _heaps: dict[Kind, list[tuple[float, int, Item]]] = field(default_factory=dict)
     _seen: int = 0
@@ -37,7 +40,7 @@ class Selection:
     def offer(self, item: Item) -> None:
         """Remember it if it may have to go and is among the oldest."""
         self._look_up(item)
-        if self._is_kept:
+        if self._is_kept or item.since <= self.after.get(item.kind, -math.inf):
             return
         age = self.now - item.since
         is_due = self._age is not None and age >= self._age
@@ -86,6 +89,10 @@ class Selection:
         """An item that was chosen has gone, and made room."""
         self._over[item.kind] = self._over.get(item.kind, 0) - size
         self._lacking[item.kind] = self._lacking.get(item.kind, 0) - size
+
+    def until(self) -> dict[Kind, float]:
+        """Since when the youngest was here that is remembered, of each kind: where to go on."""
+        return {**self.after, **{kind: -heap[0][0] for kind, heap in self._heaps.items() if heap}}
 
     def _oldest_first(self) -> Iterator[Item]:
         heaps: Iterable[list[tuple[float, int, Item]]] = self._heaps.values()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,7 @@ class Root:
         folders: dict[str, Any] | None = None,
         dry: bool = False,
         most: int = 1000,
+        after: Mapping[Kind, float] | None = None,
         **asked: Any,
     ) -> Outcome:
         config = Config.model_validate(
@@ -77,6 +78,7 @@ class Root:
             is_dry=dry,
             now=lambda: time.time() + self.ahead,
             most=most,
+            after=after,
         )
 
     def names(self) -> list[str]:
@@ -227,12 +229,32 @@ def test_a_disk_that_is_full_takes_the_oldest_of_what_lies_on_it(
 def test_more_than_can_be_remembered_goes_in_several_passes(root: Root) -> None:
     for number in range(7):
         root.do(f"{number}.jpg", age=(20 - number) * DAY)
-    passes = []
-    while not (outcome := root.sweep(done="7d", most=3)).is_complete:
+    passes, after = [], None
+    while True:
+        outcome = root.sweep(done="7d", most=3, after=after)
         passes.append(root.names())
-    assert passes == [["0.jpg", "1.jpg", "2.jpg"], ["3.jpg", "4.jpg", "5.jpg"]]
-    assert root.names() == ["6.jpg"]
-    assert outcome.is_complete
+        if (after := outcome.until) is None:
+            break
+    assert passes == [["0.jpg", "1.jpg", "2.jpg"], ["3.jpg", "4.jpg", "5.jpg"], ["6.jpg"]]
+
+
+def test_what_cannot_be_removed_holds_up_nobody(
+    root: Root, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(6):
+        root.do(f"{'closed' if number < 3 else 'open'}/{number}.jpg", age=(20 - number) * DAY)
+    remove = removal.Remover.remove
+
+    def closed(self: removal.Remover, item: Any) -> Any:
+        if item.name.folder == "closed":
+            raise PermissionError(13, "Permission denied")
+        return remove(self, item)
+
+    monkeypatch.setattr(removal.Remover, "remove", closed)
+    first = root.sweep(done="7d", most=3)
+    assert (first.removed, first.troubles[0]) == (0, "closed/0.jpg: Permission denied")
+    assert root.sweep(done="7d", most=3, after=first.until).removed == 3
+    assert visible(root.path / "done") == {f"closed/{number}.jpg" for number in range(3)}
 
 
 # what stays ----------------------------------------------------------------------------------
