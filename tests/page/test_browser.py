@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import re
 import signal
 import socket
@@ -58,7 +59,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         daemon = stack.enter_context(Daemon(root, *SETTINGS, *extra))
         daemon.ready()
         camera = f"folders.cam1.references_file={points}"
-        page = stack.enter_context(Page(root, *SETTINGS, camera))
+        met = f"folders.met.references={MEASURED}"
+        page = stack.enter_context(Page(root, *SETTINGS, camera, met))
         browser = stack.enter_context(chromium())
         browser.base = page.url
         world = World(root, daemon, page, browser)
@@ -369,6 +371,19 @@ def test_points_are_clicked_fitted_and_saved(world: World, browser: Browser) -> 
     assert read.size == TEMPLE
     for (x, y, _), (px, py) in zip(read.points, places, strict=True):
         assert (x, y) == pytest.approx((px + 0.5, py + 0.5), abs=1)
+
+
+def test_the_fit_of_a_known_camera_is_that_of_its_manifest(world: World, browser: Browser) -> None:
+    manifest = json.loads((world.root / "outbox/met/temple.jpg.json").read_bytes())
+    browser.open("camera?folder=met")
+    browser.ready("#camera")
+    fit = browser.one("#fit")
+    for name in ("scale", "shift"):
+        said = float(fit.get_attribute(f"data-{name}"))
+        assert said == pytest.approx(manifest["metres"][name], rel=1e-3)
+    error = round(manifest["metres"]["error_percent"])
+    assert f"error to expect: {error} %" in fit.text
+    assert "references_file" in browser.one("main").text
 
 
 def problems_of_fit() -> Iterator[dict[str, Any]]:

@@ -118,6 +118,21 @@ def test_what_is_not_the_daemons_is_not_shown(page: Page, scene: Scene, cat: byt
         copy.unlink()
 
 
+def test_an_original_that_became_a_link_is_not_followed(
+    page: Page, scene: Scene, outside: Path, cat: bytes
+) -> None:
+    scene.publish("linked.jpg", cat, scene.made(cat))
+    original, target = scene.root / "done/linked.jpg", outside.with_name("large")
+    target.write_bytes(cat[:-1] + b"!")
+    assert page.get("/original?name=linked.jpg").content == cat
+    original.unlink()
+    original.symlink_to(target)
+    assert page.get("/original?name=linked.jpg").status == 404
+    original.unlink()
+    os.link(outside, original)  # of another size
+    assert page.get("/original?name=linked.jpg").status == 404
+
+
 def test_a_photo_that_is_a_page_is_only_saved(page: Page, scene: Scene) -> None:
     scene.fail("evil.jpg", b"<html><script>alert(1)</script>", "not_an_image")
     answer = page.get("/failed-photo?name=evil.jpg&show")
