@@ -244,7 +244,7 @@ class Service:
 
     def close(self) -> None:
         """Stop worker and watcher, each within its deadline."""
-        self._notifier.tell(STOPPING="1")
+        self._tell_of_the_end()
         self._intake.stop()
         self._dispatcher.give_back()
         self._keeper.stop(self._clock())
@@ -315,11 +315,16 @@ class Service:
                 self._stop(now, reason=number.name)
             elif self._begin_anew:  # the first one: it stops already, and then stays so
                 self._begin_anew = False
+                self._tell_of_the_end()
             else:
                 self._stop_deadline = now
 
+    def _tell_of_the_end(self) -> None:
+        """Beginning anew is no end: a service manager kills who says so and does not end."""
+        self._notifier.tell(**{"RELOADING" if self._begin_anew else "STOPPING": "1"})
+
     def _stop(self, now: float, reason: str) -> None:
-        self._notifier.tell(STOPPING="1")
+        self._tell_of_the_end()
         self._emit(Event.SERVICE_STOPPING, reason=reason)
         self._stop_deadline = now + self._config.worker.stop_timeout
         self._why = reason

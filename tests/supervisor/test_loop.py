@@ -324,8 +324,12 @@ def test_a_worker_of_another_version_makes_the_service_begin_anew(
     package = tmp_path / "__init__.py"
     package.write_text('__version__ = "99"\n')
     monkeypatch.setattr(played.service._installation, "_file", package)
+    told: list[str] = []
+    monkeypatch.setattr(played.service._notifier, "tell", lambda **words: told.extend(words))
     _meet_another_version(played)
     played.turn_until(lambda: "service.upgraded" in played.events())
+    assert "RELOADING" in told
+    assert "STOPPING" not in told  # a manager kills what says so and does not end
     played.turn_until(lambda: played.service._result(time.monotonic()) is not None)
     result = played.service._result(time.monotonic())
     assert result is not None
@@ -341,13 +345,16 @@ def test_beginning_anew_as_the_same_version_would_be_a_circle(played: Played) ->
 
 
 def test_the_first_signal_while_it_begins_anew_still_lets_photos_come_home(
-    played: Played,
+    played: Played, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     played.drop("a.jpg")
     played.turn_until(lambda: bool(played.workers[-1].given))
     played.service._upgrade(time.monotonic())
+    told: list[str] = []
+    monkeypatch.setattr(played.service._notifier, "tell", lambda **words: told.extend(words))
     played.signals.pending.append(signal.SIGTERM)
     played.service._heed_signals()
+    assert told == ["STOPPING"]
     assert played.service._result(time.monotonic()) is None
     for job in list(played.workers[-1].given):
         played.workers[-1].render(job)
