@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import click
 
+from depthd.config.declaration import Paths
 from depthd.config.load import load
-from depthd.contract.errors import DepthdError, ExitCode, UnavailableError, UsageError
+from depthd.contract.errors import (
+    ConfigurationError,
+    ExitCode,
+    UnavailableError,
+    UsageError,
+)
 from depthd.service import place as places
-from depthd.service.actions import Action, is_running
+from depthd.service.actions import Action, Kept, is_running
 from depthd.service.place import Place
 from depthd.service.plan import laying, removing, starting
+from depthd.service.templates import TEMPLATES
 
+_NOWHERE = Path()  # where a key leads that is no folder
 _WIDTH = 8  # of the word that says what became of an action
 
 
@@ -56,19 +62,27 @@ def install(name: str, root: Path | None, user: str | None, *, dry_run: bool) ->
       depthd service install --root /srv/depth --dry-run
       depthd service install hall
     """
-    place, has_root = _wanted(places.checked_name(name), root, user)
+    from depthd.cli.service_user import check, weights  # noqa: PLC0415 - for this command only
+
+    settings = _settings(places.checked_name(name))
+    place = _wanted(name, root, user, settings.get("root"))
     python = {Path(sys.prefix), Path(sys.base_prefix), Path(sys.executable).resolve().parent}
     places.refuse_what_cannot_be(place, (place.program, *sorted(python)))
     if not dry_run:
         _need_root("install")
     _carry_out(laying(place, _pages()), dry_run=dry_run)
-    if not has_root:
+    if place.root not in (settings.get("root"), places.default_root("")):
         _carry_out([_root_is_set(place)], dry_run=dry_run)
-    _carry_out([_weights(place)], dry_run=dry_run)
+    _carry_out([weights(place)], dry_run=dry_run)
+    _say_what_is_outside(settings, place)
     if dry_run:
         _carry_out(starting(place), dry_run=True)
         return ExitCode.OK
-    if not _check(place):
+    wrong = check(place)
+    _say("WRONG" if wrong else "right", "depthd check")
+    if wrong:
+        click.echo(wrong, nl=False)
+        click.echo("Not started. Run this again when it is mended.", err=True)
         return ExitCode.FAILURE
     _carry_out(starting(place), dry_run=False)
     if not is_running():
@@ -91,40 +105,57 @@ def uninstall(name: str, *, dry_run: bool) -> int:
     Example (with sudo):
       depthd service uninstall --dry-run
     """
-    place, _ = _wanted(places.checked_name(name), None, None)
+    try:
+        settings = _settings(places.checked_name(name))
+    except ConfigurationError:  # a wrong one is somebody's all the same
+        settings = {"root": places.remembered(name)[0] or places.default_root(name), "": _NOWHERE}
+    place = _wanted(name, None, None, settings.get("root"))
     if not dry_run:
         _need_root("uninstall")
-    settings = set(_settings(place.settings_file)) - {"root"}
-    _carry_out(removing(place, _pages(), settings=bool(settings)), dry_run=dry_run)
+    are_set = bool(settings.keys() - {"root"})
+    _carry_out(removing(place, _pages(), settings=are_set), dry_run=dry_run)
     return ExitCode.OK
 
 
-def _wanted(name: str, root: Path | None, user: str | None) -> tuple[Place, bool]:
-    """The place, and whether a root that is not the usual one need not be written down any more."""
+def _wanted(name: str, root: Path | None, user: str | None, set_root: Path | None) -> Place:
+    """The place that is meant, by the options, its settings, and what an earlier run has made."""
     had_root, had_user = places.remembered(name)
     file = places.settings_file(name)
-    set_root = _settings(file).get("root")
     if root is not None and set_root is not None and root.absolute() != set_root:
         raise UsageError(
             f"{file} says root: {set_root}, --root says {root}",
             "change the file, or leave --root out",
         )
     chosen = set_root or root or had_root or places.default_root(name)
-    place = Place(
-        name, _program(), chosen.absolute(), user or had_user or places.default_user(name)
-    )
-    return place, place.root == (set_root or places.default_root(""))
+    whose = user or had_user or places.default_user(name)
+    return Place(name, _program(), chosen.absolute(), whose)
 
 
-def _settings(file: Path) -> dict[str, Path]:
-    """Keys that a configuration file sets; the value of `root` only."""
+def _settings(name: str) -> dict[str, Path]:
+    """The keys that a place's configuration sets, and where those lead that are folders."""
+    file = places.settings_file(name)
     try:
         loaded = load(file if file.exists() else None, {}, [], None)
     except PermissionError as error:
         raise UsageError(f"{file}: {error.strerror}", "use sudo") from error
-    return {
-        key: loaded.config.root for key, source in loaded.sources.items() if source != "default"
-    }
+    config = loaded.config
+    folders = {f"paths.{folder}": config.folder(folder) for folder in Paths.model_fields}
+    folders["root"] = config.root
+    set_keys = (key for key, source in loaded.sources.items() if source != "default")
+    return {key: folders.get(key, _NOWHERE) for key in set_keys}
+
+
+def _say_what_is_outside(settings: Mapping[str, Path], place: Place) -> None:
+    outside = [
+        key
+        for key, path in settings.items()
+        if path != _NOWHERE and not path.is_relative_to(place.root)
+    ]
+    if outside:
+        click.echo(
+            f"The service may write in {place.root} alone, not where {', '.join(outside)} leads: "
+            f"see {TEMPLATES}/drop-ins/shared-folder.conf"
+        )
 
 
 def _program() -> Path:
@@ -159,7 +190,10 @@ def _carry_out(actions: Iterable[Action], *, dry_run: bool) -> None:
             _say("to do", action.words)
         else:
             found = action.do()
-            _say("done", action.words + (f" ({found})" if found else ""))
+            if isinstance(found, Kept):
+                _say("kept", found)
+            else:
+                _say("done", action.words + (f" ({found})" if found else ""))
 
 
 def _root_is_set(place: Place) -> Action:
@@ -169,53 +203,10 @@ def _root_is_set(place: Place) -> Action:
     def do() -> None:
         with file.open("a", encoding="utf-8") as opened:
             opened.write(f"root: {place.root}\n")
-        if _settings(file).get("root") != place.root:
+        if _settings(place.name).get("root") != place.root:
             raise UsageError(f"{file} has no room for root: {place.root}", "write it there")
 
     return Action(f"root: {place.root} in {file}", lambda: False, do)
-
-
-def _weights(place: Place) -> Action:
-    """The network's weights, so that the service itself needs no network."""
-    from depthd.model.weights import find_weights  # noqa: PLC0415 - for this command only
-
-    def is_right() -> bool:
-        with suppress(DepthdError, OSError):
-            config = load(_file(place), {}, [], place.root).config
-            state = config.folder("state")
-            return not find_weights(
-                config.model, state, report=lambda _: None, online=False
-            ).fallback
-        return False
-
-    def do() -> str | None:
-        _as_user(place, "model", "prepare", stdout=subprocess.DEVNULL)  # progress is shown
-        return None if is_right() else "not to be had; the built-in network serves"
-
-    return Action("weights of the network", is_right, do)
-
-
-def _check(place: Place) -> bool:
-    run = _as_user(place, "check", stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    _say("right" if run.returncode == 0 else "WRONG", "depthd check")
-    if run.returncode != 0:
-        click.echo(run.stdout, nl=False)
-        click.echo("Not started. Run this again when it is mended.", err=True)
-    return run.returncode == 0
-
-
-def _as_user(
-    place: Place, *arguments: str, stdout: int, stderr: int | None = None
-) -> subprocess.CompletedProcess[str]:
-    """One of our own commands with the service's rights and settings."""
-    from depthd.cli.identity import named  # noqa: PLC0415 - for this command only
-
-    settings = ("--config", str(place.settings_file))
-    return named(place.user).start(*arguments, *settings, stdout=stdout, stderr=stderr)
-
-
-def _file(place: Place) -> Path | None:
-    return place.settings_file if place.settings_file.exists() else None
 
 
 def _say(verdict: str, what: str) -> None:

@@ -16,11 +16,17 @@ from depthd.contract.errors import UnavailableError
 _RUNNING = Path("/run/systemd/system")
 
 
+class Kept(str):
+    """What is left as it is, and why."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True)
 class Action:
     """One thing: its words, whether it is right already, and what makes it so.
 
-    `do` may return words of its own about what it found.
+    `do` may return words about what it found; `Kept` where it left the thing as it was.
     """
 
     words: str

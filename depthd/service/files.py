@@ -6,7 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from depthd.service.actions import Action
+from depthd.service.actions import Action, Kept
 from depthd.service.place import MADE_BY
 
 
@@ -42,7 +42,7 @@ def no_file(path: Path) -> Action:
 
     def do() -> str | None:
         if not _is_ours(path):
-            return "left where it is: 'depthd service install' has not made it"
+            return Kept(f"{path}: 'depthd service install' has not made it")
         path.unlink()
         return None
 
@@ -53,10 +53,9 @@ def link(path: Path, target: Path) -> Action:
     """The command where shells find it, unless somebody has another one of that name there."""
 
     def do() -> str | None:
-        if path.is_symlink():
-            path.unlink()
-        elif os.path.lexists(path):
-            return "left as it is: it is no link"
+        if path.exists():
+            return Kept(f"{path}: it leads to another depthd")
+        path.unlink(missing_ok=True)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.symlink_to(target)
         return None

@@ -14,13 +14,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from depthd.contract.errors import OutputError
-from depthd.service.actions import Action
+from depthd.service.actions import Action, Kept
 from depthd.service.place import Place
 
 _MADE_AGAIN = ("log", "state")  # by the next daemon
 _KEPT = ("inbox", "work", "outbox", "done", "failed")  # as long as they hold anything
 _PRIVATE = ".depthd"  # the daemon's own corner of a shared folder
-_RECORD = "job.json"  # of a photo at work, worth nothing without the photo
+_ORIGINAL = "original"  # what a photo at work is called; what lies beside it is worth nothing
 
 
 def swept(place: Place) -> Action:
@@ -59,7 +59,7 @@ def no_settings(place: Place, *, are_set: bool) -> Action:
 
     def do() -> str | None:
         if are_set:
-            return "left where it is: it holds settings"
+            return Kept(f"{file}: it holds settings")
         file.unlink()
         with suppress(OSError):
             file.parent.rmdir()
@@ -73,11 +73,11 @@ def _holds(folder: Path) -> bool:
     return any(True for _ in _missed(folder))
 
 
-def _missed(folder: Path) -> Iterator[str]:
-    for _, folders, files in os.walk(folder):
+def _missed(top: Path) -> Iterator[str]:
+    for _, folders, files in os.walk(top):
         if _PRIVATE in folders:
             folders.remove(_PRIVATE)
-        yield from (name for name in files if name != _RECORD)
+        yield from (name for name in files if top.name != "work" or name == _ORIGINAL)
 
 
 def _is_empty(root: Path) -> bool:

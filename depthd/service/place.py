@@ -16,6 +16,7 @@ from depthd.contract.errors import UsageError
 MADE_BY = "Made by 'depthd service install'"
 _ETC = Path("/etc")
 _SETTINGS = _ETC / "depthd"
+_TAKEN = ("config", "page")  # by the first one's settings, and by the web page's user
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,15}")
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,22}")  # with -collect behind it no longer than 31
 _PATH = re.compile(r"/[\w./+@=,-]+")  # nothing that systemd's files would take for something else
@@ -97,10 +98,10 @@ def checked_name(name: str) -> str:
     Raises:
         UsageError: it cannot.
     """
-    if name and (not _NAME.fullmatch(name) or name == "config"):
+    if name and (not _NAME.fullmatch(name) or name in _TAKEN):
         raise UsageError(
             f"{name!r} cannot be the name of a depthd",
-            "take up to 16 of a-z, 0-9 and -, beginning with a letter; not 'config'",
+            f"take up to 16 of a-z, 0-9 and -, beginning with a letter; not {' or '.join(_TAKEN)}",
         )
     return name
 
@@ -120,7 +121,8 @@ def remembered(name: str) -> tuple[Path | None, str | None]:
 def others(name: str) -> list[str]:
     """The places of this box that are not this one, by the name of their files."""
     own = Place(name, Path("/"), Path("/"), "").folders_file
-    return [file.stem for file in sorted(own.parent.glob("depthd*.conf")) if file != own]
+    files = (own.with_name("depthd.conf"), *sorted(own.parent.glob("depthd@*.conf")))
+    return [file.stem for file in files if file != own and file.exists()]
 
 
 def refuse_what_cannot_be(place: Place, python: tuple[Path, ...]) -> None:

@@ -41,7 +41,7 @@ def started(place: Place) -> Action:
     """The service runs, with its unit as it is now."""
 
     def is_right() -> bool:
-        if _answer("is-active", place.unit) != "active":
+        if _answer("is-active", place.unit) not in ("active", "reloading"):
             return False
         since = int(_shown(place, "InactiveExitTimestampMonotonic") or 0) / 1e6
         booted = time.time() - time.monotonic()

@@ -45,6 +45,7 @@ def program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (("--user", "a b"), "cannot be the service's user"),
         (("Hall",), "cannot be the name of a depthd"),
         (("config",), "cannot be the name of a depthd"),
+        (("page",), "cannot be the name of a depthd"),
     ],
 )
 @pytest.mark.usefixtures("program")
@@ -125,7 +126,7 @@ def test_a_link_of_somebody_else_stays(tmp_path: Path) -> None:
     assert not files.link(path, tmp_path / "other").is_right()
     files.no_link(path, target).do()
     path.write_text("a script")
-    assert "no link" in str(files.link(path, target).do())
+    assert "another depthd" in str(files.link(path, target).do())
     assert path.read_text() == "a script"
 
 
@@ -163,3 +164,33 @@ def test_the_manual_is_formatted_without_a_warning(name: str, tmp_path: Path) ->
     )
     assert (run.returncode, run.stderr) == (0, "")
     assert "NAME" in run.stdout
+
+
+@pytest.fixture
+def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, program: None) -> Path:
+    """The configuration of the place `hall`."""
+    monkeypatch.setattr("depthd.service.place._SETTINGS", tmp_path)
+    return tmp_path / "hall.yaml"
+
+
+def test_the_root_is_what_the_settings_say(
+    settings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings.write_text(f"root: {tmp_path}/a\npaths: {{outbox: /srv/out}}\n")
+    install = ["service", "install", "--dry-run", "hall"]
+    assert main(install) == 0
+    said = capsys.readouterr().out
+    assert f"to do   folders in {tmp_path}/a\n" in said
+    assert f"may write in {tmp_path}/a alone, not where paths.outbox leads" in said
+    assert main([*install, "--root", f"{tmp_path}/b"]) == ExitCode.USAGE
+    assert f"says root: {tmp_path}/a" in capsys.readouterr().err
+
+
+def test_wrong_settings_are_said_by_install_and_left_by_uninstall(
+    settings: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings.write_text("rooot: /srv\n")
+    assert main(["service", "install", "--dry-run", "hall"]) == ExitCode.CONFIGURATION
+    assert "rooot" in capsys.readouterr().err
+    assert main(["service", "uninstall", "--dry-run", "hall"]) == 0
+    assert settings.exists()
