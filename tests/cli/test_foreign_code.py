@@ -31,7 +31,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "requeue": ("requeue", "--help"),
     "hold": ("hold", "--help"),
     "reload": ("reload", "--help"),
-    "prune": ("prune",),
+    "prune": ("prune", "--help"),
     "release": ("release", "--help"),
     "explain": ("explain", "a.jpg"),
     "logs": ("logs",),
