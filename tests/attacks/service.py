@@ -151,8 +151,8 @@ def _make_folders(root: Path, *, is_open: bool) -> None:
     shared = {root / name for name in ("inbox", "outbox", "done", "failed")}
     for line in _lines():
         kind, path, mode, *_ = line.split()
-        if kind == "d" and path.startswith("/var/lib/depthd"):
-            folder = Path(str(root) + path.removeprefix("/var/lib/depthd"))
+        if kind == "d" and path.startswith("@root@"):
+            folder = Path(str(root) + path.removeprefix("@root@"))
             folder.mkdir()
             os.chown(folder, SERVICE.id, GROUP)
             folder.chmod(0o2770 if is_open and folder in shared else int(mode, 8))
