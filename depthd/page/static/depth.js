@@ -91,11 +91,12 @@ function unfilter(lines, width, height, size) {
     const start = row * (length + 1);
     const filter = lines[start];
     const line = lines.subarray(start + 1, start + 1 + length);
-    for (let i = 0; i < length; i += 1) {
+    // Up is what depthd writes; bytes wrap around by themselves.
+    if (filter === 2) for (let i = 0; i < length; i += 1) line[i] += above[i];
+    else for (let i = 0; filter && i < length; i += 1) {
       const [a, b, c] = [i >= size ? line[i - size] : 0, above[i], i >= size ? above[i - size] : 0];
       let guess = 0;
       if (filter === 1) guess = a;
-      else if (filter === 2) guess = b;
       else if (filter === 3) guess = (a + b) >> 1;
       else if (filter === 4) {
         const [pa, pb, pc] = [Math.abs(b - c), Math.abs(a - c), Math.abs(a + b - 2 * c)];
