@@ -50,9 +50,16 @@ def disk(config: Config, last: Disk | None) -> Disk | None:
         return None
     free, least = place.f_bavail * place.f_frsize, config.disk.min_free
     known = last or Disk(free=free, min_free=least)
-    a_day = known.bytes_a_day
+    a_day = _fills_a_day(known)
     days = max(0.0, free - least) / a_day if a_day else None
     return known.model_copy(update={"free": free, "min_free": least, "days_left": days})
+
+
+def _fills_a_day(known: Disk) -> float | None:
+    """The rate behind the days that the daemon gave; None where the disk did not fill."""
+    if known.days_left:
+        return (known.free - known.min_free) / known.days_left
+    return None if known.days_left is None else known.bytes_a_day
 
 
 def _in_inbox(config: Config, end: float) -> tuple[int, float]:

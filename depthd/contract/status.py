@@ -115,7 +115,9 @@ class Disk(Part):
         description="results and originals that came to lie here, at the same rate",
     )
     days_left: float | None = Field(
-        None, description="until only `min_free` is left at that rate; null: nothing came"
+        None,
+        description="until only `min_free` is left at that rate, less what `retention` removes; "
+        "null: it does not fill",
     )
 
 

@@ -142,6 +142,8 @@ class Service:
         self._dispatcher = Dispatcher(
             config, parts.errands, self._filework, self._keeper, self._gate, self._emit, clock
         )
+        usage = self._dispatcher.home.usage
+        self.events.count_by("disk", lambda event, fields: usage.heed(clock(), event, fields))
         self._claims = Claims(self._dispatcher, self._filework, self._gate, clock)
         self._intake = Intake(config, self._wake_for_intake, self._emit)
         self._selector = selectors.DefaultSelector()

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from depthd.contract.events import Event
 from depthd.contract.status import Disk
 
 _HOUR = 3600.0
@@ -45,6 +47,7 @@ class _Hour:
     published: int = 0
     results: int = 0
     originals: int = 0
+    freed: int = 0
 
 
 class Usage:
@@ -66,13 +69,22 @@ class Usage:
             results: bytes in the outbox; 0 for one that failed.
             original: bytes in done/ or failed/.
         """
-        number = int(now // _HOUR)
-        if not self._hours or self._hours[-1].number != number:
-            self._hours.append(_Hour(number))
-        hour = self._hours[-1]
+        hour = self._hour(now)
         hour.published += results > 0
         hour.results += results
         hour.originals += original
+
+    def heed(self, now: float, event: Event, fields: Mapping[str, object]) -> None:
+        """What `retention` has removed makes room."""
+        freed = fields.get("bytes")
+        if event is Event.RETENTION_OVER and isinstance(freed, int):
+            self._hour(now).freed += freed
+
+    def _hour(self, now: float) -> _Hour:
+        number = int(now // _HOUR)
+        if not self._hours or self._hours[-1].number != number:
+            self._hours.append(_Hour(number))
+        return self._hours[-1]
 
     def disk(self, now: float, room: Room, min_free: int) -> Disk:
         """What the status says of the disk.
@@ -85,12 +97,12 @@ class Usage:
         results = sum(hour.results for hour in hours)
         taken = results + sum(hour.originals for hour in hours) * room.holds_originals
         days = min(DAY, max(_HOUR, now - self._since)) / DAY
-        a_day = taken / days
+        fills_a_day = max(0, taken - sum(hour.freed for hour in hours)) / days
         return Disk(
             free=room.free,
             min_free=min_free,
             bytes_a_photo=round(results / published) if published else None,
             photos_a_day=round(published / days, 1),
-            bytes_a_day=round(a_day),
-            days_left=max(0.0, room.free - min_free) / a_day if a_day else None,
+            bytes_a_day=round(taken / days),
+            days_left=max(0.0, room.free - min_free) / fills_a_day if fills_a_day else None,
         )

@@ -149,7 +149,7 @@ def test_a_daemon_that_is_away_has_its_queue_and_disk_counted_in_the_folders(
         pid=os.getpid() if is_hung else gone(),
         updated=stale,
         queue=status.Queue(waiting=4711, in_work=99, oldest=stale),
-        disk=disk(100.0),
+        disk=disk(1.0),
     )
     StatusFile(tmp_path / "state").write(last)
     root = ["--root", str(tmp_path), "--set", "disk.min_free=1GB"]

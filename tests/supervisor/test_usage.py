@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from depthd.contract.events import Event
 from depthd.supervisor.usage import DAY, Room, Usage, look_at
 
 HOUR = 3600.0
@@ -46,6 +47,17 @@ def test_what_came_more_than_a_day_ago_is_forgotten() -> None:
     assert usage.disk(99 * HOUR, Room(0, holds_originals=False), 0).bytes_a_day == 24 * MB
     assert usage.disk(110 * HOUR, Room(0, holds_originals=False), 0).bytes_a_day == 13 * MB
     assert usage.disk(200 * HOUR, Room(0, holds_originals=False), 0).days_left is None
+
+
+def test_what_retention_removes_makes_room() -> None:
+    usage = Usage(0.0)
+    usage.add(HOUR, results=10 * MB, original=0)
+    usage.heed(2 * HOUR, Event.RETENTION_OVER, {"removed": 1, "bytes": 6 * MB})
+    usage.heed(2 * HOUR, Event.PHOTO_REMOVED, {"bytes": 6 * MB})  # of which that one tells
+    disk = usage.disk(DAY, Room(8 * MB, holds_originals=False), 0)
+    assert (disk.bytes_a_day, disk.days_left) == (10 * MB, 2.0)
+    usage.heed(3 * HOUR, Event.RETENTION_OVER, {"removed": 1, "bytes": 5 * MB})
+    assert usage.disk(DAY, Room(8 * MB, holds_originals=False), 0).days_left is None
 
 
 def test_less_than_is_to_be_left_free() -> None:
