@@ -39,6 +39,12 @@ class Claims:
         self._filework = filework
         self._gate = gate
         self._clock = clock
+        self._under_way = 0  # batches
+
+    @property
+    def are_under_way(self) -> bool:
+        """Whether some have begun of which nothing is known yet."""
+        return bool(self._under_way)
 
     def turn(
         self, intake: Intake, errands: Errands, config: Config, held: Collection[Hold]
@@ -62,6 +68,7 @@ class Claims:
         self._dispatcher.others_wait = bool(candidates)
         for first in range(0, len(candidates), TOGETHER):
             some = candidates[first : first + TOGETHER]
+            self._under_way += 1
             self._dispatcher.expect(len(some))
             self._filework.submit(
                 partial(errands.claim, some, config),
@@ -71,6 +78,7 @@ class Claims:
         return has_all
 
     def _claimed(self, intake: Intake, outcomes: list[Taken | Missed]) -> None:
+        self._under_way -= 1
         for outcome in outcomes:
             if isinstance(outcome, Taken):
                 self._dispatcher.accept(outcome)
@@ -91,6 +99,7 @@ class Claims:
 
     def _broke(self, intake: Intake, candidates: list[Candidate], error: Exception) -> None:
         """Nothing is known of any of them; what was claimed is found by the next start."""
+        self._under_way -= 1
         for candidate in candidates:
             self._dispatcher.missed()
             intake.refuse(candidate, str(error))

@@ -27,6 +27,7 @@ from depthd.supervisor import report
 from depthd.supervisor.changes import Changes, Installation, WeightsFile
 from depthd.supervisor.claims import Claims
 from depthd.supervisor.cleaner import Cleaner
+from depthd.supervisor.disk_watch import DiskWatch
 from depthd.supervisor.dispatch import Dispatcher
 from depthd.supervisor.events_out import EventBus
 from depthd.supervisor.filework import FileWork
@@ -39,7 +40,6 @@ from depthd.supervisor.settings_changed import settings_changed
 from depthd.supervisor.signals import Signals
 from depthd.supervisor.status_file import StatusFile
 from depthd.supervisor.telling import Telling
-from depthd.supervisor.usage import Room, look_at
 from depthd.supervisor.worker_process import WorkerProcess
 from depthd.system.notify import Notifier
 
@@ -139,6 +139,9 @@ class Service:
         self._hooks: Hooks | None = None
         self._connect_hooks()
         self._cleaner = Cleaner(config, self._filework, self._emit)
+        self._disk = DiskWatch(
+            self._filework, lambda free: self._cleaner.note_free(free, self._clock())
+        )
         self._dispatcher = Dispatcher(
             config, parts.errands, self._filework, self._keeper, self._gate, self._emit, clock
         )
@@ -155,9 +158,6 @@ class Service:
         self._intake_due = 0.0
         self._must_reload_again = False
         self._is_probing = False
-        self._is_looking_at_disk = False
-        self._disk_trouble = ""
-        self._room: Room | None = None
         self._oldest_waiting: float | None = None
         self._stop_deadline: float | None = None
         self._why = ""  # it stops, or goes on with the old configuration
@@ -413,11 +413,13 @@ class Service:
     def _claim(self) -> None:
         if self._stop_deadline is not None or not self._gate.is_open:
             return
-        if self._disk_trouble:
-            self._gate.close(self._disk_trouble, self._clock())
+        if self._disk.trouble:
+            self._gate.close(self._disk.trouble, self._clock())
             return
         held = self._dispatcher.home.held() | self._held.places
         if self._config.skips:
+            if self._claims.are_under_way:  # which folders have one at work is not known yet
+                return
             held |= self._dispatcher.home.busy(self._config.wants_latest)
         if self._claims.turn(self._intake, self._parts.errands, self._config, held):
             self._intake_woke = True  # there may be more to find
@@ -433,8 +435,8 @@ class Service:
 
         def succeeded(_: object) -> None:
             self._is_probing = False
-            if self._disk_trouble:
-                self._gate.close(self._disk_trouble, self._clock())
+            if self._disk.trouble:
+                self._gate.close(self._disk.trouble, self._clock())
             else:
                 self._gate.open()
                 self._dispatcher.recovery.reopened()
@@ -462,7 +464,7 @@ class Service:
             self._notifier.tell(WATCHDOG="1")
         if now >= self._next_tick:
             self._next_tick = now + _TICK
-            self._look_at_disk()
+            self._disk.look(self._config)
             self._intake_woke = self._held.look() or self._intake_woke
             if now >= self._next_oldest:
                 self._next_oldest = now + _LOOK_FOR_OLDEST_EVERY
@@ -472,30 +474,6 @@ class Service:
             self._next_look = now + _LOOK_FOR_CHANGES_EVERY
             self._look_for_changes(now)
         return min(self._next_tick, self._next_ping or self._next_tick)
-
-    def _look_at_disk(self) -> None:
-        if self._is_looking_at_disk:
-            return
-        self._is_looking_at_disk = True
-        outbox, done = self._config.folder("outbox"), self._config.folder("done")
-
-        def looked(room: Room) -> None:
-            self._is_looking_at_disk = False
-            self._room, self._disk_trouble = room, ""
-            self._cleaner.note_free(room.free, self._clock())
-            least = self._config.disk.min_free
-            if room.free < least:
-                self._disk_trouble = (
-                    f"{outbox} has {room.free / 1e6:.0f} MB free, less than disk.min_free "
-                    f"({least / 1e6:.0f} MB)"
-                )
-
-        def failed(error: Exception) -> None:
-            self._is_looking_at_disk = False
-            reason = error.strerror if isinstance(error, OSError) else str(error)
-            self._room, self._disk_trouble = None, f"{outbox}: {reason}"
-
-        self._filework.submit(lambda: look_at(outbox, done), looked, failed)
 
     def _look_for_changes(self, now: float) -> None:
         """Weights that were replaced or have come, and another version of depthd."""
@@ -535,7 +513,7 @@ class Service:
                 held=self._held.since,
                 reload=self._last_reload,
                 oldest_waiting=self._oldest_waiting if self._intake.backlog else None,
-                disk=self._disk(),
+                disk=self._disk_use(),
                 inbox=self._intake.trouble,
             ),
             self._dispatcher,
@@ -546,11 +524,11 @@ class Service:
         self._notifier.tell(STATUS=report.in_words(now))
         return now
 
-    def _disk(self) -> status.Disk | None:
-        if self._room is None:
+    def _disk_use(self) -> status.Disk | None:
+        if self._disk.room is None:
             return None
         usage, least = self._dispatcher.home.usage, self._config.disk.min_free
-        return usage.disk(self._clock(), self._room, least)
+        return usage.disk(self._clock(), self._disk.room, least)
 
     def _state(self) -> StatusState:
         if self._stop_deadline is not None:

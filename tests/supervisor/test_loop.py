@@ -400,7 +400,9 @@ def test_the_status_has_the_age_of_what_waits_the_disk_and_the_inbox(played: Pla
     came = (played.root / "inbox/b.jpg").stat().st_ctime
     played.turn_until(lambda: service._intake.oldest is not None)
     service._next_tick = service._next_oldest = 0.0
-    played.turn_until(lambda: service._room is not None and service._oldest_waiting is not None)
+    played.turn_until(
+        lambda: service._disk.room is not None and service._oldest_waiting is not None
+    )
     service._write_status()
     status = Status.model_validate_json((played.root / "state/status.json").read_bytes())
     assert status.queue.oldest_waiting == moment(came)
