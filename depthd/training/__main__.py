@@ -16,24 +16,23 @@ from functools import partial
 from pathlib import Path
 
 import cv2
-import safetensors.torch
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from depthd.model.network import MidasNet
-from depthd.training import card, doom, evaluate, listing, sources
+from depthd.training import card, doom, evaluate, listing, sources, weights
 from depthd.training.dataset import Pool, Source
 from depthd.training.evaluate import Score
 from depthd.training.listing import Listed
-from depthd.training.train import SPEC, Plan, Training, train, untrained
+from depthd.training.train import Plan, Training, train, untrained
 
 PACKAGE = Path(__file__).parents[1] / "model"
 BATCH = 12
 SAY_EVERY = 50  # steps or scenes
 REAL, ENOUGH = 0.4, 12.0
 """Share of photos with measured depth, reached once there are ENOUGH (a sum of square roots)."""
-AGAIN = partial(Plan, rate=4e-4, small=0.3, cool_down=0.6, average=0.995)
+AGAIN = partial(Plan, rate=4e-4, small=1.0, cool_down=0.4, average=0.98)
 """How to go on from weights that have learned already."""
 console = Console(stderr=True)
 
@@ -85,6 +84,13 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--start", type=Path, metavar="FILE", help="weights to go on from instead of ImageNet's"
     )
+    parser.add_argument(
+        "--blend",
+        type=float,
+        default=1.0,
+        metavar="SHARE",
+        help="of what was learned from --start on, the share to take; the rest stays as it was",
+    )
     parser.add_argument("--weights", type=Path, default=PACKAGE / "data" / "builtin.safetensors")
     return parser.parse_args(arguments)
 
@@ -128,11 +134,10 @@ def real_sources(options: argparse.Namespace, sets: Sequence[Listed]) -> list[So
         if part.train:
             weight = listing.PREDICTED_WEIGHT if part.label == "predicted" else 1.0
             found.append(Source(part.name, part.folder, weight, listing.DOUBT[part.label]))
-    weights = [source.weight * len(source.files()) ** 0.5 for source in found]
-    share = REAL * min(1.0, sum(weights) / ENOUGH)
-    return [
-        replace(s, weight=share * w / sum(weights)) for s, w in zip(found, weights, strict=True)
-    ]
+    found = [replace(s, weight=s.weight * len(s.files()) ** 0.5) for s in found]
+    total = sum(source.weight for source in found)
+    share = REAL * min(1.0, total / ENOUGH)
+    return [replace(source, weight=share * source.weight / total) for source in found]
 
 
 def learn(
@@ -168,16 +173,6 @@ def figures(network: MidasNet, folders: Sequence[Path], cache: Path | None = Non
     return found
 
 
-def load(file: Path) -> MidasNet:
-    """The network with the weights of a file that this command wrote."""
-    network = MidasNet.of(SPEC)
-    tensors = safetensors.torch.load_file(file)
-    network.load_state_dict(
-        {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
-    )
-    return network
-
-
 def run(options: argparse.Namespace) -> None:
     """Data, two parts of training, figures, weights, card."""
     data: Path = options.data
@@ -189,7 +184,7 @@ def run(options: argparse.Namespace) -> None:
     real = real_sources(options, sets)
     checks = [*options.rgbd, *options.validate, sources.motorcycle(data / "motorcycle")]
     checks += [part.folder for part in sets]
-    network = load(options.start) if options.start else untrained(sources.backbone())
+    network = weights.load(options.start) if options.start else untrained(sources.backbone())
     begin: Callable[[int], Plan] = AGAIN if options.start else Plan
     first = options.steps if not real else 0 if options.start else round(options.steps * 0.6)
     if first:
@@ -200,10 +195,12 @@ def run(options: argparse.Namespace) -> None:
         parts = [*(replace(source, weight=source.weight * share) for source in made), *real]
         plan = begin(options.steps - first)
         network = learn(network, parts, plan, data / "real.pt", "training, with photos")
+    if options.start:
+        network = weights.blended(weights.load(options.start), network, options.blend)
     after = figures(network, checks, data / "final.json")
     seen = {source.name for source in real}
     after = {f"{name} *" if name in seen else name: found for name, found in after.items()}
-    digest = card.write_weights(network, options.weights)
+    digest = weights.write(network, options.weights)
     facts = card.Facts(
         date=dt.datetime.now(tz=dt.UTC).date().isoformat(),
         command="python -m depthd.training " + shlex.join(sys.argv[1:]),
@@ -231,9 +228,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.action == "evaluate":
         sets = [part for table in options.pairs for part in listing.read(table, data / "listed")]
         folders = [*options.validate, *(part.folder for part in sets if not part.train)]
-        console.print(card.relative(figures(load(options.weights), folders)))
+        console.print(card.relative(figures(weights.load(options.weights), folders)))
     elif options.action == "sheet":
-        predict = evaluate.predictor(load(options.weights))
+        predict = evaluate.predictor(weights.load(options.weights))
         evaluate.contact_sheet(options.photos, predict, options.data / "sheet.png")
     else:
         run(options)

@@ -1,14 +1,11 @@
-"""The model card and the weights file that it belongs to."""
+"""The model card."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import safetensors.torch
-import torch
 from torch import nn
 
 from depthd.training.evaluate import Score
@@ -45,22 +42,6 @@ class Facts:
     final: Figures
     start: str
     notes: Path
-
-
-def write_weights(network: nn.Module, file: Path) -> str:
-    """Write the weights in half precision; returns their SHA-256."""
-    tensors = {
-        name: (value.half() if value.is_floating_point() else value).contiguous()
-        for name, value in network.state_dict().items()
-    }
-    if not all(bool(torch.isfinite(v).all()) for v in tensors.values() if v.is_floating_point()):
-        raise ValueError("a weight is too large for half precision")
-    content = safetensors.torch.save(tensors)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(".part")
-    partial.write_bytes(content)
-    partial.replace(file)
-    return hashlib.sha256(content).hexdigest()
 
 
 def table(figures: Figures) -> str:

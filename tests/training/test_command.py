@@ -8,9 +8,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from depthd.training import __main__ as command
-from depthd.training import card, sources
+from depthd.training import sources, weights
 from depthd.training.dataset import Source
 from depthd.training.train import untrained
 
@@ -41,7 +42,7 @@ def test_goes_on_from_weights_and_says_what_it_saw(
     monkeypatch.setattr(command, "make_data", lambda options: made)
     monkeypatch.setattr(command, "BATCH", 2)
     start = tmp_path / "start.safetensors"
-    digest = card.write_weights(untrained(None), start)
+    digest = weights.write(untrained(None), start)
 
     out = tmp_path / "out" / "weights.safetensors"
     command.main(
@@ -62,7 +63,17 @@ def test_goes_on_from_weights_and_says_what_it_saw(
     for name in ("photos *", "desk *", "shelf", "held-out"):
         assert rows.count(name) == 2, name  # before and after
     assert "in percent of the ramp's" in text
-    command.load(out)
+    weights.load(out)
+
+
+def test_blending_goes_part_of_the_way() -> None:
+    old, new = untrained(None), untrained(None)
+    with torch.no_grad():
+        for parameter in new.parameters():
+            parameter.add_(1.0)
+    found = weights.blended(old, new, 0.25)
+    for (name, a), b in zip(found.named_parameters(), old.parameters(), strict=True):
+        assert torch.allclose(a, b + 0.25, atol=1e-5), name
 
 
 def test_no_set_drowns_the_others(photos: Path, table: Path, tmp_path: Path) -> None:

@@ -1,0 +1,55 @@
+"""Files of weights: written, read, and mixed."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from torch import nn
+
+from depthd.model.network import MidasNet
+from depthd.training.train import SPEC
+
+
+def write(network: nn.Module, file: Path) -> str:
+    """Write the weights in half precision; returns their SHA-256."""
+    tensors = {
+        name: (value.half() if value.is_floating_point() else value).contiguous()
+        for name, value in network.state_dict().items()
+    }
+    if not all(bool(torch.isfinite(v).all()) for v in tensors.values() if v.is_floating_point()):
+        raise ValueError("a weight is too large for half precision")
+    content = safetensors.torch.save(tensors)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_suffix(".part")
+    partial.write_bytes(content)
+    partial.replace(file)
+    return hashlib.sha256(content).hexdigest()
+
+
+def load(file: Path) -> MidasNet:
+    """The network with the weights of a file that this command wrote."""
+    network = MidasNet.of(SPEC)
+    tensors = safetensors.torch.load_file(file)
+    network.load_state_dict(
+        {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
+    )
+    return network
+
+
+def blended(old: MidasNet, new: MidasNet, share: float) -> MidasNet:
+    """Weights between those of two networks, the second of which went on from the first.
+
+    A step back towards weights that saw more photos costs little of what a short training has
+    brought and undoes harm elsewhere: Wortsman et al., "Robust fine-tuning of zero-shot models",
+    CVPR 2022.
+    """
+    tensors, before = new.state_dict(), old.state_dict()
+    for name, value in tensors.items():
+        if value.is_floating_point():
+            tensors[name] = before[name].lerp(value, share)
+    network = MidasNet.of(SPEC)
+    network.load_state_dict(tensors)
+    return network
