@@ -119,6 +119,7 @@ def write_card(file: Path, template: Path, network: nn.Module, digest: str, fact
         photos=facts.photos,
         steps=facts.steps,
         batch=facts.batch,
+        start=f" from the weights `{facts.start[:12]}...` on" if facts.start else "",
         final=f"{table(facts.final)}\n\n{relative(facts.final)}",
         made=made,
         notes=notes(facts.notes, digest),

@@ -117,7 +117,7 @@ def predictor(network: nn.Module) -> Predictor:
     return predict
 
 
-def measure(folder: Path, predict: Predictor, limit: int = 200) -> dict[str, Score]:
+def measure(folder: Path, predict: Predictor, limit: int = 60) -> dict[str, Score]:
     """Mean scores of network, constant and ramp over at most `limit` pairs, evenly picked."""
     files = sorted(p for p in folder.iterdir() if p.name.endswith((pairs.SUFFIX, "depth.png")))
     chosen = files[:: max(1, -(-len(files) // limit))]

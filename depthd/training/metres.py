@@ -33,7 +33,7 @@ CHOSEN_ON = frozenset(
     {"aims", "nyu_basement", "slambook", "slambook_icl", "lab_corner", "bin_parts"}
 )
 """Sets on which the constants of `depthd.metres` were chosen; bin_parts: when to refuse."""
-TRAINED_ON = frozenset({"hololens"})
+TRAINED_ON = frozenset({"hololens", "slambook", "slambook_icl", "nyu_basement"})
 """Sets that the built-in network was trained on."""
 OUTDOORS = frozenset({"nuscenes_demo"})
 

@@ -12,6 +12,9 @@ from torch import nn
 from depthd.model.network import MidasNet
 from depthd.training.train import SPEC
 
+KEPT = ("pretrained.layer4", "scratch.plane")
+"""The encoder's last stage and the plane that is read from it."""
+
 
 def write(network: nn.Module, file: Path) -> str:
     """Write the weights in half precision; returns their SHA-256."""
@@ -44,11 +47,14 @@ def blended(old: MidasNet, new: MidasNet, share: float) -> MidasNet:
 
     A step back towards weights that saw more photos costs little of what a short training has
     brought and undoes harm elsewhere: Wortsman et al., "Robust fine-tuning of zero-shot models",
-    CVPR 2022.
+    CVPR 2022. What sees the whole photo at once (KEPT) is taken from the first: a short training
+    on few places learns where those have their floor.
     """
     tensors, before = new.state_dict(), old.state_dict()
     for name, value in tensors.items():
-        if value.is_floating_point():
+        if name.startswith(KEPT):
+            tensors[name] = before[name]
+        elif value.is_floating_point():
             tensors[name] = before[name].lerp(value, share)
     network = MidasNet.of(SPEC)
     network.load_state_dict(tensors)
