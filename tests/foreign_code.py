@@ -7,7 +7,7 @@ from pathlib import Path
 
 _LIBRARIES = (
     "PIL", "click", "cv2", "isal", "numpy", "openvino", "pillow_heif", "pydantic", "pydantic_core",
-    "rich", "safetensors", "sitecustomize", "timm", "torch", "torchvision",
+    "rich", "safetensors", "sitecustomize", "structlog", "timm", "torch", "torchvision",
     "typing_extensions", "usercustomize", "watchdog", "yaml",
 )  # fmt: skip
 

@@ -17,6 +17,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
+import structlog
+from structlog.typing import EventDict
+
 from depthd.config.declaration import Log
 from depthd.contract.events import LOG_FILE, MEANINGS, Event, most_a_minute
 from depthd.supervisor.events_out import Drain
@@ -30,7 +33,7 @@ _PATIENCE = 1.0  # seconds that a reader of standard error gets at the end
 
 
 class Logs:
-    """The log: events that are severe enough become entries of the sinks.
+    """The log: structlog's pipeline before our sinks.
 
     Args:
         level: the least severe one that is written.
@@ -39,16 +42,19 @@ class Logs:
 
     def __init__(self, level: str, sinks: Sinks) -> None:
         self._sinks = sinks
-        least = _PRIORITIES[level]
-        self._wanted = {event for event in Event if _PRIORITIES[MEANINGS[event].level] <= least}
+        logger = structlog.wrap_logger(
+            sinks,
+            processors=[_complete],
+            wrapper_class=structlog.make_filtering_bound_logger(level),
+        ).bind()
+        self._write = {event: getattr(logger, MEANINGS[event].level) for event in Event}
 
     def emit(self, event: Event, /, **fields: object) -> None:
         """Write one event; safe from any thread, never raises for the state of a log.
 
         Fields are text, numbers, booleans, None, paths, or lists of them.
         """
-        if event in self._wanted:
-            self._sinks.write(entry_of(event, **fields))
+        self._write[event](event, **fields)
 
     def reopen(self) -> None:
         """Open the file anew at the next event (SIGHUP, after a rotation)."""
@@ -59,8 +65,13 @@ class Logs:
         self._sinks.close()
 
 
+def _complete(_logger: object, _level: str, fields: EventDict) -> tuple[tuple[Entry], EventDict]:
+    """The structlog processor that turns an event's fields into the argument of our sinks."""
+    return (entry_of(fields.pop("event"), **fields),), {}
+
+
 class Sinks:
-    """File and console, each event so often at most.
+    """The logger that structlog wraps: file and console, each event so often at most.
 
     Args:
         file: log/depthd.jsonl, if it is written.
@@ -88,6 +99,8 @@ class Sinks:
                 self._write(entry)
             elif self._alarm is None:
                 self._set_alarm(now)
+
+    debug = info = warning = error = write
 
     def reopen(self) -> None:
         with self._lock:
