@@ -10,6 +10,8 @@ from depthd.cli.holding import Asked, shown
 from depthd.cli.options import Configured, configured
 from depthd.spool.holds import EVERYTHING
 
+_NOT_THERE = "; the inbox has no folder of this name now"
+
 
 @click.command("hold")
 @configured
@@ -33,5 +35,5 @@ def command(configured: Configured, names: tuple[str, ...]) -> int:
     wanted = dict.fromkeys(asked.folders or (EVERYTHING,), time.time())
     held = asked.change(lambda before: {**wanted, **before})
     for folder in wanted:
-        click.echo(f"{shown(folder)}: held")
+        click.echo(f"{shown(folder)}: held{'' if asked.is_there(folder) else _NOT_THERE}")
     return asked.wait_for_daemon(held)

@@ -28,9 +28,9 @@ class Asked:
     def __init__(self, configured: Configured, names: tuple[str, ...]) -> None:
         config = configured.config()
         (self._state,) = folders(config, "state")
-        inbox = config.folder("inbox")
+        self._inbox = config.folder("inbox")
         self._arguments = configured.arguments()
-        self.folders = tuple(dict.fromkeys(_inside(inbox, name) for name in names))
+        self.folders = tuple(dict.fromkeys(_inside(self._inbox, name) for name in names))
 
     @property
     def user(self) -> User | None:
@@ -41,6 +41,10 @@ class Asked:
     def arguments(self) -> tuple[str, ...]:
         """The same on a command line."""
         return *self._arguments, "--", *(folder or "." for folder in self.folders)
+
+    def is_there(self, folder: str) -> bool:
+        """Whether the inbox has it now; it may be still to come, or mistyped."""
+        return (self._inbox / folder).is_dir()
 
     def change(self, to: Callable[[Holds], Holds]) -> Holds:
         """Put other holds in the place of these.

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from depthd.config import Config
@@ -20,7 +21,7 @@ from depthd.contract.events import Event
 from depthd.contract.health import CAUSES, Cause
 from depthd.contract.names import SetName, printable
 from depthd.contract.status import Status, read
-from depthd.history.story import Story, read_manifest, read_reason
+from depthd.history.story import Story, read_manifest, read_reason, read_skipped
 from depthd.history.wanted import logged_name
 from depthd.intake.patterns import Names
 from depthd.intake.rights import kind_refusal
@@ -116,7 +117,7 @@ def _why_not_now(story: Story, status: Status | None) -> Iterator[tuple[str, str
     for held in status.held_by_operator:
         if held == "." or f"{folder}/".startswith(f"{held}/"):
             what = "everything" if held == "." else f"{held}/"
-            yield f"an operator holds {what}", f"'depthd release {held}' lets it go on."
+            yield f"an operator holds {what}", f"{_command('release', held)} lets it go on."
     if (reason := status.held_folders.get(printable(folder) or ".")) is not None:
         yield f"results of its folder cannot be written: {reason}", CAUSES[Cause.FOLDER_HELD].hint
     if status.inbox:
@@ -132,6 +133,11 @@ def _why_not_now(story: Story, status: Status | None) -> Iterator[tuple[str, str
         yield f"no worker serves yet: {words}", CAUSES[Cause.WORKER_DYING].hint
     waiting = f"it waits for its writer, or for its turn; {status.queue.waiting} photos are known"
     yield waiting, f"{_NOTHING} It is taken once it was not written to for intake.settle."
+
+
+def _command(verb: str, name: str) -> str:
+    """What a shell takes, in quotes where the name brings none."""
+    return f"'depthd {verb} {name}'" if quote(name) == name else f"depthd {verb} {quote(name)}"
 
 
 def _lies_in(root: Path, name: str) -> bool:
@@ -212,6 +218,7 @@ def _set_aside(job: Job, story: Story, status: Status) -> str:
 def _in_outbox(config: Config, name: str) -> Iterator[Present]:
     manifest = read_manifest(config, name)
     original = _lies_in(config.folder("done"), name)
+    requeue = _command("requeue", name)
     if manifest is not None:
         files = manifest.get("files")
         listed = [str(each.get("name")) for each in files] if isinstance(files, list) else []
@@ -220,18 +227,21 @@ def _in_outbox(config: Config, name: str) -> Iterator[Present]:
         stand_in = isinstance(model, dict) and model.get("fallback") is True
         words = f"It is done; in {where} are {', '.join(listed)}"
         words += ", made by the built-in network." if stand_in else "."
-        again = f"'depthd requeue {name}' makes new results beside these." if original else _NOTHING
+        again = f"{requeue} makes new results beside these." if original else _NOTHING
         yield Present(words, again)
+    elif original and (note := read_skipped(config, name)) is not None:
+        words = f"It was skipped for the newer {note.get('newer')}, and has no results."
+        yield Present(f"{words} Its original is in done/.", f"{requeue} has it worked on.")
     elif original:
         words = "Its original is in done/, and its results are not in the outbox any more."
-        yield Present(words, f"'depthd requeue {name}' makes new ones.")
+        yield Present(words, f"{requeue} makes new ones.")
 
 
 def _in_failed(config: Config, name: str) -> Iterator[Present]:
     if not _lies_in(config.folder("failed"), name):
         return
     reason = read_reason(config, name)
-    again = f"Then 'depthd retry {name}'."
+    again = f"{_command('retry', name)} tries this same file again."
     if reason is None:
         yield Present("It lies in failed/, without a reason beside it.", again)
         return

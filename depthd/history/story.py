@@ -17,7 +17,7 @@ from typing import Any
 from depthd.config import Config
 from depthd.contract.errors import NoInputError
 from depthd.contract.events import MEANINGS, Event
-from depthd.contract.formats import ERROR_SUFFIX, FORMATS, MANIFEST_SUFFIX
+from depthd.contract.formats import ERROR_SUFFIX, FORMATS, MANIFEST_SUFFIX, SKIPPED_SUFFIX
 from depthd.contract.names import SetName
 from depthd.history.log_files import Entry, entries
 from depthd.history.wanted import logged_name
@@ -26,7 +26,8 @@ from depthd.publish.reading import read_ours
 
 _MOST = 500  # entries that are remembered, the last ones
 _OF_EVERY_ENTRY = frozenset({"timestamp", "level", "event", "job", "name", "jobs"})
-_SUFFIXES = (*(meaning.suffix for meaning in FORMATS.values()), ERROR_SUFFIX, MANIFEST_SUFFIX)
+_NOTES = (ERROR_SUFFIX, SKIPPED_SUFFIX, MANIFEST_SUFFIX)
+_SUFFIXES = (*(meaning.suffix for meaning in FORMATS.values()), *_NOTES)
 _STAMP = re.compile(r"^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d\.\d+Z)$")
 
 
@@ -163,6 +164,11 @@ def read_manifest(config: Config, name: str) -> Mapping[str, Any] | None:
 def read_reason(config: Config, name: str) -> Mapping[str, Any] | None:
     """Why the photo of this name in failed/ is there."""
     return _read(config, "failed", name, ERROR_SUFFIX, "error")
+
+
+def read_skipped(config: Config, name: str) -> Mapping[str, Any] | None:
+    """The note beside a photo in done/ that was not worked on, if there is one."""
+    return _read(config, "done", name, SKIPPED_SUFFIX, "skipped")
 
 
 def _read(

@@ -77,7 +77,8 @@ class Present:
         if now.why:
             text += f" ({now.why})"
         if now.held_by_operator:
-            text += " " + words["held"].format(folders=", ".join(sorted(now.held_by_operator)))
+            named = (words["held_all"] if each == "." else each for each in now.held_by_operator)
+            text += " " + words["held"].format(folders=", ".join(sorted(named)))
             return "warn", text
         return ("ok" if now.state == "running" else "warn"), text
 

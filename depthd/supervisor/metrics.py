@@ -57,6 +57,11 @@ class Metrics:
             Event.PHOTO_SET_ASIDE: Counter(
                 "depthd_photos_set_aside", "Times that a photo had to wait.", registry=registry
             ),
+            Event.PHOTO_SKIPPED: Counter(
+                "depthd_photos_skipped",
+                "Photos done without results, for a newer one of their folder.",
+                registry=registry,
+            ),
             Event.PHOTO_REMOVED: Counter(
                 "depthd_photos_removed", "Photos removed by retention.", registry=registry
             ),

@@ -53,6 +53,19 @@ def test_folders_are_held_by_name_or_path_and_keep_their_time(root: Path) -> Non
     assert held(root) == {"yard/cam 2"}
 
 
+def test_a_name_that_the_inbox_does_not_have_is_held_and_said(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (root / "inbox/cam1").mkdir()
+    assert call(root, "hold", "cam1", "cma1") == ExitCode.OK
+    assert capsys.readouterr().out.splitlines() == [
+        "cam1: held",
+        "cma1: held; the inbox has no folder of this name now",
+        _NO_DAEMON,
+    ]
+    assert held(root) == {"cam1", "cma1"}
+
+
 def test_a_folder_that_is_held_with_another_is_not_released_by_its_name(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

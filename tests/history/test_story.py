@@ -150,9 +150,22 @@ def test_a_failed_photo_says_why_and_how_to_try_again(box: Box, explain: Explain
     Home(box.root / "work", places, 0o640).fail(JOB, Verdict(FaultCode.TRUNCATED, "at byte 7"))
     said = explain()
     assert "It failed as truncated: The file ends before the picture does. (at byte 7)" in said
-    assert "send the photo again. Then 'depthd retry cam1/a.jpg'." in said
+    assert "send the photo again. 'depthd retry cam1/a.jpg' tries this same file again." in said
     assert "It failed: truncated, attempts 0." in said
     assert said == explain(str(box.root / "failed/cam1/a.jpg.error.json"))
+
+
+def test_a_skipped_photo_never_had_results(box: Box, explain: Explain) -> None:
+    name = "cam1/my door.jpg"
+    job = replace(JOB, name=name, newer="cam1/b.jpg")
+    box.work(job)
+    places = Places(*(box.root / folder for folder in ("outbox", "done", "failed")))
+    Home(box.root / "work", places, 0o640).skip(job)
+    said = explain(name)
+    assert "It was skipped for the newer cam1/b.jpg, and has no results." in said
+    assert "Next: depthd requeue 'cam1/my door.jpg' has it worked on." in said
+    assert said == explain(str(box.root / f"done/{name}.skipped.json"))
+    assert "not in the outbox any more" not in said
 
 
 # at work ----------------------------------------------------------------------------------------

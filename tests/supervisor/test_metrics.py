@@ -87,6 +87,7 @@ def test_events_are_counted() -> None:
         (Event.PHOTO_CLAIMED, {}),
         (Event.PHOTO_PUBLISHED, PUBLISHED),
         (Event.PHOTO_DONE, {"total_ms": 400}),
+        (Event.PHOTO_SKIPPED, {"newer": "b.jpg"}),
         (Event.PHOTO_FAILED, {"code": "empty"}),
         (Event.PHOTO_RETRIED, {"code": "worker_crashed"}),
         (Event.WORKER_DIED, {}),
@@ -94,7 +95,7 @@ def test_events_are_counted() -> None:
     ):
         metrics.count(event, fields)
     text = metrics.text(judged())
-    for name in ("photos_claimed", "photos_done", "worker_died", "worker_killed"):
+    for name in ("photos_claimed", "photos_done", "photos_skipped", "worker_died", "worker_killed"):
         assert value(text, f"depthd_{name}_total") == 1
     assert value(text, "depthd_photos_failed_total", code="empty") == 1
     assert value(text, "depthd_photos_retried_total", code="worker_crashed") == 1
