@@ -23,6 +23,7 @@ _FIRST_AFTER = 60.0  # seconds: a start has other things to do
 _SOON = 60.0  # seconds between two that the disk asks for
 _AT_ONCE = 1 << 16  # bytes read in one turn
 _LONGEST_LINE = 1 << 16
+_PATIENCE = 1.0  # seconds for a process that was killed
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,17 @@ class _Running:
         os.set_blocking(output, False)
         return cls(process, output)
 
-    def end(self) -> int:
-        """Its output has ended, or it is to end: it is gone in a moment. Returns its code."""
+    def end(self) -> int | None:
+        """Its output has ended, or it is to end: it is gone in a moment.
+
+        Returns:
+            its code; None where a disk that hangs keeps it.
+        """
         os.close(self.output)
         self.process.kill()
-        return self.process.wait()
+        with suppress(subprocess.TimeoutExpired):
+            return self.process.wait(_PATIENCE)
+        return None
 
 
 class Cleaner:
@@ -145,7 +152,8 @@ class Cleaner:
         if not data or len(self._rest) > _LONGEST_LINE:
             self._running, code = None, running.end()
             if not self._has_ended:
-                self._emit(Event.RETENTION_TROUBLE, reason=f"it ended with code {code}")
+                words = "it does not end" if code is None else f"it ended with code {code}"
+                self._emit(Event.RETENTION_TROUBLE, reason=words)
 
     def _heed(self, word: dict[str, object]) -> None:
         removed = word.get("removed")

@@ -152,6 +152,25 @@ def test_one_that_runs_ends_with_the_daemon(start: Start, monkeypatch: pytest.Mo
     assert beside.said == []
 
 
+def test_one_that_a_disk_keeps_does_not_keep_the_daemon(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cleaner, "module", lambda _: ["sleep", "1000"])
+    monkeypatch.setattr(cleaner, "_PATIENCE", 0.01)
+    beside = start(done="7d")
+    beside.turn()
+    beside.now = 60.0
+    beside.turn_until(lambda: bool(beside.cleaner.sources()))
+    assert beside.cleaner._running is not None
+    process = beside.cleaner._running.process
+    with monkeypatch.context() as undying:
+        undying.setattr(process, "kill", lambda: None)
+        beside.cleaner.stop()
+        assert process.poll() is None
+    process.kill()
+    process.wait()
+
+
 # depthd prune --------------------------------------------------------------------------------
 
 
