@@ -61,6 +61,9 @@ class Command:
         if (process := self._process) is not None:
             _kill(process)
 
+    def close(self) -> None:
+        """Nothing is kept."""
+
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
     with suppress(ProcessLookupError, PermissionError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -98,8 +97,13 @@ def make_queues(config: Config) -> None:
             Queue(config.folder("state") / FOLDER / kind)
 
 
-def hooks_of(config: Config, emit: Emit) -> Hooks | None:
+def hooks_of(config: Config, is_at_work: Callable[[str], bool], emit: Emit) -> Hooks | None:
     """The hooks of a configuration; None where nobody is to be told.
+
+    Args:
+        config: who is told.
+        is_at_work: whether a job has not come home yet; called on threads.
+        emit: writes a log event; called on threads.
 
     Raises:
         OSError: their queues cannot be made.
@@ -116,12 +120,11 @@ def hooks_of(config: Config, emit: Emit) -> Hooks | None:
         receivers["mqtt"] = Mqtt(asked.mqtt, asked.mqtt_password_file, asked.timeout)
     if not receivers:
         return None
-    work = config.folder("work")
     return Hooks(
         receivers,
         config.folder("state"),
         asked.events,
         Patience(asked.give_up),
-        lambda job: os.path.lexists(work / job / "original"),
+        is_at_work,
         emit,
     )

@@ -44,14 +44,21 @@ class Mqtt:
                     raise Untaken("the broker did not say that it has it")  # noqa: TRY301
                 time.sleep(_LOOK_EVERY)
         except (OSError, ValueError, RuntimeError) as error:
-            self._let_go()
+            self.close()
             raise Untaken(str(error)) from error
         except Untaken:
-            self._let_go()  # what this one holds would be sent again behind our back
+            self.close()  # what this one holds would be sent again behind our back
             raise
 
     def stop(self) -> None:
         self._is_stopped = True
+
+    def close(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            with suppress(OSError, ValueError):
+                client.disconnect()
+            client.loop_stop()
 
     def _connect(self, deadline: float) -> Client:
         client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTv311)
@@ -74,10 +81,3 @@ class Mqtt:
         if self._password_file is None:
             return None
         return self._password_file.read_text(encoding="utf-8").strip()
-
-    def _let_go(self) -> None:
-        client, self._client = self._client, None
-        if client is not None:
-            with suppress(OSError, ValueError):
-                client.disconnect()
-            client.loop_stop()

@@ -42,6 +42,10 @@ class Receiver(Protocol):
         """End what is under way; called from another thread, perhaps more than once."""
         ...
 
+    def close(self) -> None:
+        """Let go of what is kept from one piece of news to the next; nothing is told any more."""
+        ...
+
 
 @dataclass(frozen=True)
 class Patience:
@@ -117,6 +121,7 @@ class Sender:
             if waits is None and not self._has_news.is_set():
                 self._is_idle.set()
             self._has_news.wait(waits)
+        self._receiver.close()
 
     def _round(self) -> float | None:
         """Tell what waits; returns after how long to look again, None when there is news."""

@@ -77,6 +77,9 @@ class Webhook:
             with suppress(OSError):
                 connection.sock.shutdown(socket.SHUT_RDWR)
 
+    def close(self) -> None:
+        """Nothing is kept."""
+
     def _headers(self, piece: News) -> dict[str, str]:
         headers = {
             "content-type": "application/json",

@@ -128,7 +128,7 @@ class Errands:
         self.spool = spool
         self._publisher = publisher
         self._places = places
-        self.hooks: Hooks | None = None
+        self.hooks: Hooks | None = None  # the loop sets others while threads use these
 
     # start-up ---------------------------------------------------------------------------------
 
@@ -228,14 +228,18 @@ class Errands:
     def finish(self, job: Job, target: SetName) -> Brought:
         """Move the original of a published job to done/."""
         try:
-            if self.hooks is not None and self.hooks.wants("done"):
-                self.hooks.put(self._news_of_done(job, target))
+            if (hooks := self.hooks) is not None and hooks.wants("done"):
+                hooks.put(self._news_of_done(job, target))
             place = self.spool.finish(job, target)
         except OSError as error:
             return Brought(target, "", error)
-        if self.hooks is not None:
-            self.hooks.over()
+        self._tell()
         return Brought(target, place)
+
+    def _tell(self) -> None:
+        """Those who are told now; a reload may have set others since the news was put."""
+        if (hooks := self.hooks) is not None:
+            hooks.over()
 
     def _news_of_done(self, job: Job, target: SetName) -> News:
         found = read_set(self._places, target)
@@ -245,13 +249,11 @@ class Errands:
     def fail(self, job: Job, verdict: Verdict) -> str:
         """Move the original to failed/, with its reason; first what there is of results goes."""
         self._publisher.discard(job.id)
-        if self.hooks is None:
-            return self.spool.fail(job, verdict)
-        if self.hooks.wants("failed"):
+        if (hooks := self.hooks) is not None and hooks.wants("failed"):
             reason = json.loads(notes.reason(job, verdict).content)
-            self.hooks.put(news(job.id, "failed", job.name, reason=reason))
+            hooks.put(news(job.id, "failed", job.name, reason=reason))
         place = self.spool.fail(job, verdict)
-        self.hooks.over()
+        self._tell()
         return place
 
     def skip(self, job: Job) -> str:
@@ -309,8 +311,8 @@ class Errands:
     def probe(self, typical: int) -> None:
         """Raises OSError, which names the folder, while one as a whole cannot be written."""
         self.spool.probe()
-        if self.hooks is not None:
-            self.hooks.probe()
+        if (hooks := self.hooks) is not None:
+            hooks.probe()
         for place in self._places.all:
             try:
                 place.probe(typical if place is self._places.outbox else 1)

@@ -23,6 +23,7 @@ from depthd.contract.names import printable
 from depthd.contract.status import StatusState
 from depthd.hooks.hooks import Hooks, hooks_of, make_queues
 from depthd.intake import Intake
+from depthd.spool import make_folders, original_path
 from depthd.supervisor import report
 from depthd.supervisor.changes import Changes, Installation, WeightsFile
 from depthd.supervisor.claims import Claims
@@ -172,8 +173,12 @@ class Service:
         """Let others be told of what comes home from now on; what waits for them is on the disk."""
         if self._hooks is not None:
             self._hooks.stop()
-        self._hooks = hooks_of(self._config, self._emit)
+        self._hooks = hooks_of(self._config, self._is_at_work, self._emit)
         self._parts.errands.hooks = self._hooks
+
+    def _is_at_work(self, job: str) -> bool:
+        """Whether a job has not come home yet, in the folders that serve now; from any thread."""
+        return os.path.lexists(original_path(self._parts.config.folder("work"), job))
 
     def _log(self, event: Event, /, **fields: object) -> None:
         self._logs.emit(event, **fields)
@@ -345,6 +350,8 @@ class Service:
         try:
             config = self._reload()
             changes = Changes.between(self._config, config)
+            if changes.status:
+                make_folders(config)
             if changes.hooks:
                 make_queues(config)
             if changes.folders:
@@ -386,6 +393,7 @@ class Service:
         if changes.status:
             self._status_file = StatusFile(config.folder("state"))
             self._held = Held(config.folder("state"), self._emit)
+            self._weights = WeightsFile(config.folder("state"))
         self._telling.renew(config, now)
         settings = self._last_reload.changed if self._last_reload else ()
         self._emit(Event.SERVICE_RELOADED, changed=changes.names, settings=settings)

@@ -125,7 +125,7 @@ def test_a_broker_gets_the_news_and_is_found_again(broker: Broker, tmp_path: Pat
     mqtt.tell(NEWS)
     wait_for(3)
     second.loop_stop()
-    mqtt._let_go()
+    mqtt.close()
 
 
 def test_a_broker_that_does_not_let_us_in_has_not_taken_it(broker: Broker, tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ class Played:
         self.began = threading.Event()
         self.hangs = threading.Event()
         self.hangs.set()
+        self.is_closed = False
 
     def tell(self, piece: News) -> None:
         assert json.loads(piece.body)["id"] == piece.id
@@ -50,6 +51,9 @@ class Played:
 
     def stop(self) -> None:
         self.hangs.set()
+
+    def close(self) -> None:
+        self.is_closed = True
 
 
 class Scene:
@@ -176,6 +180,16 @@ def test_at_the_end_of_a_single_run_what_waits_is_told(scene: Scene) -> None:
         scene.put(f"{job:02d}")
     scene.sender.stop(patience=_DEADLINE)
     assert scene.waiting() == []
+
+
+def test_a_receiver_is_let_go_of_when_others_are_told_from_now_on(scene: Scene) -> None:
+    """A reload with other hooks: no connection of the former ones is left."""
+    scene.sender.start()
+    scene.put("1")
+    scene.wait_empty()
+    assert not scene.receiver.is_closed
+    scene.sender.stop()
+    wait_until(lambda: scene.receiver.is_closed)
 
 
 def test_what_is_none_of_ours_and_what_is_half_written_is_passed_over(scene: Scene) -> None:

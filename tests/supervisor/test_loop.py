@@ -21,6 +21,8 @@ from depthd.config import Config
 from depthd.contract.errors import ConfigurationError, ExitCode, FaultCode, TemporaryError
 from depthd.contract.names import SetName
 from depthd.contract.status import Status, moment
+from depthd.hooks.news import news
+from depthd.hooks.queue import Queue
 from depthd.spool import Job, Spool
 from depthd.spool.holds import HoldsFile
 from depthd.supervisor import changes
@@ -259,6 +261,19 @@ def test_new_rights_are_taken_up_with_the_folders_that_are_there(played: Played)
     assert "photo.set_aside" not in played.events()
     played.serve("b.jpg")
     assert (played.root / "outbox/b.jpg.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_another_state_is_made_and_has_the_status_from_then_on(
+    played: Played, tmp_path: Path
+) -> None:
+    state = tmp_path / "elsewhere/state"
+    played.hang_up(paths={"state": state})
+    played.turn_until((state / "status.json").exists)
+    assert state.stat().st_mode & 0o777 == 0o750
+    assert played.service._weights._folder == state / "weights"
+    (tmp_path / "file").touch()
+    played.hang_up(paths={"state": tmp_path / "file/state"})
+    assert "paths.state: cannot create" in played.last("service.reload_refused")["reason"]
 
 
 def test_folders_inside_each_other_in_fact_are_refused(played: Played, tmp_path: Path) -> None:
@@ -556,6 +571,25 @@ def test_hooks_are_told_of_what_is_done_and_failed(played: Played, tmp_path: Pat
     played.serve("after.jpg")
     assert len(told(file)) == 2
     assert not os.listdir(queue)
+
+
+def test_news_waits_for_its_photo_in_the_folders_that_serve_now(
+    played: Played, tmp_path: Path
+) -> None:
+    file, former = tmp_path / "told", played.service._parts
+    played.hang_up(hooks={"command": ["/usr/bin/tee", "-a", str(file)]})
+    played.hang_up(paths={"work": tmp_path / "other"})
+    played.turn_until(lambda: played.service._parts is not former)
+    at_work = tmp_path / "other/0-at-work/original"
+    at_work.parent.mkdir()
+    at_work.touch()
+    piece = news("0-at-work", "done", "first.jpg")
+    Queue(tmp_path / "state/hooks/command").put(piece.id, piece.body)
+    played.serve("a.jpg")
+    played.turn_until(lambda: bool(told(file)))
+    assert [each["name"] for each in told(file)] == ["a.jpg"]
+    at_work.unlink()
+    played.turn_until(lambda: len(told(file)) == 2)
 
 
 def test_without_hooks_there_is_no_queue(played: Played) -> None:
