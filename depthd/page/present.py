@@ -15,6 +15,7 @@ from urllib.parse import quote
 from depthd.config import Config
 from depthd.contract import status
 from depthd.contract.errors import FAULTS, FaultCode, NoInputError
+from depthd.contract.health import Cause, judge
 from depthd.contract.names import SetName, printable
 from depthd.page.index import Entry, Index, set_name
 from depthd.page.strings import Words
@@ -76,11 +77,14 @@ class Present:
         text = words[f"state_{now.state}"]
         if now.why:
             text += f" ({now.why})"
+        reasons = judge(now, datetime.now(UTC), self._config.status.max_wait).reasons
+        causes = [each.cause for each in reasons if each.cause != Cause.PAUSED]  # said already
+        text += "".join(f" {words[f'cause_{cause}']}" for cause in causes)
         if now.held_by_operator:
             named = (words["held_all"] if each == "." else each for each in now.held_by_operator)
             text += " " + words["held"].format(folders=", ".join(sorted(named)))
-            return "warn", text
-        return ("ok" if now.state == "running" else "warn"), text
+        well = now.state == "running" and not (causes or now.held_by_operator)
+        return ("ok" if well else "warn"), text
 
     def fields(self, words: Words) -> Mapping[str, str]:
         """Each figure of the first page by its name, as text."""

@@ -1,7 +1,8 @@
 """Every word of the page, in every language: `words.json`, one table.
 
 To add a language give it a name in `LANGUAGES`, and each entry of the table its words; the tests
-say what is missing. Words in braces are filled in. The English words of faults are the contract's.
+say what is missing. Words in braces are filled in. The English words of faults and of
+causes are the contract's.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Mapping
 from importlib.resources import files
 
 from depthd.contract.errors import FAULTS
+from depthd.contract.health import CAUSES
 
 Words = Mapping[str, str]
 
@@ -25,6 +27,8 @@ def table() -> dict[str, dict[str, str]]:
     for code, fault in FAULTS.items():
         for key, text in ((f"fault_{code}", fault.sentence), (f"hint_{code}", fault.hint)):
             found[key] = {"en": text} | found.get(key, {})
+    for cause, meaning in CAUSES.items():
+        found[f"cause_{cause}"] = {"en": meaning.text} | found.get(f"cause_{cause}", {})
     return found
 
 

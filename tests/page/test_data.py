@@ -8,6 +8,7 @@ import json
 import os
 import zipfile
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ import pytest
 from page.scene import Page, Scene
 from unprivileged import needs_root
 
+from depthd.contract import status
 from depthd.contract.errors import FAULTS
+from depthd.contract.health import CAUSES, Cause
 from depthd.page.depth import palette
 from depthd.page.strings import LANGUAGES, table
 from depthd.render import colors
@@ -268,6 +271,38 @@ def test_the_language_is_the_visitors(page: Page) -> None:
     cookie = chosen.headers["set-cookie"].split(";")[0]
     assert b'lang="en"' in page.get("/failed", accept_language="de", cookie=cookie).content
     assert b'lang="en"' in page.get("/failed?language=xx", accept_language="xx").content
+
+
+def test_the_first_page_says_why_the_service_is_not_well(page: Page, scene: Scene) -> None:
+    now = datetime.now(UTC)
+    model = status.Model(
+        name="builtin", sha256="0", fallback=True, engine="openvino", precision="f32"
+    )
+    told = status.Status(
+        version="1",
+        pid=os.getpid(),
+        state="running",
+        started=now,
+        updated=now,
+        queue=status.Queue(waiting=0, in_work=0),
+        done=0,
+        failed=0,
+        rates=status.Rates(last_minute=0, last_15_minutes=0),
+        worker=status.Worker(pid=1, ready=True, restarts=0),
+        model=model,
+        held_by_operator={".": now},
+    )
+    file = scene.root / "state/status.json"
+    file.write_text(told.model_dump_json())
+    try:
+        said = page.get("/").content.decode()
+        german = page.get("/", accept_language="de").content.decode()
+    finally:
+        file.unlink()
+    assert 'data-level="warn"' in said
+    assert f"The daemon is running. {CAUSES[Cause.FALLBACK].text} Held by" in said
+    assert "Held by the operator: the whole inbox" in said
+    assert "Das eingebaute Netz springt ein" in german
 
 
 def test_the_page_is_small_and_light(page: Page) -> None:
