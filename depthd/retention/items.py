@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -30,6 +31,10 @@ class Identity:
 
     inode: int
     changed: int  # nanoseconds
+
+    @classmethod
+    def of(cls, about: os.stat_result) -> Identity:
+        return cls(about.st_ino, about.st_ctime_ns)
 
 
 @dataclass(frozen=True, slots=True)

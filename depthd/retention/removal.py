@@ -86,7 +86,7 @@ class Remover:
             return None
         with done.folder(name, ours_only=True) as folder:
             about = None if folder is None else about_plain(name.base, folder)
-            if (None if about is None else _identity(about)) != item.original:
+            if (None if about is None else Identity.of(about)) != item.original:
                 return None
             found = read_set(self.places, name)
             job = str(found.manifest.get("job")) if found else ""
@@ -116,7 +116,7 @@ class Remover:
         about = about_plain(base, folder)
         if note is None or about is None or self._has(str(note.get("job"))):
             return 0
-        return self._unlink(base, _identity(about), folder) or 0
+        return self._unlink(base, Identity.of(about), folder) or 0
 
     def _has(self, job: str) -> bool:
         """Whether a job is at work."""
@@ -135,7 +135,7 @@ class Remover:
             known = about_plain(item.name.error_note, folder)
             if note is None or known is None:
                 return None
-            if (None if about is None else _identity(about)) != item.original:
+            if (None if about is None else Identity.of(about)) != item.original:
                 return None
             job = str(note.get("job"))
             if self._has(job):  # the reason comes first, its photo follows
@@ -143,17 +143,13 @@ class Remover:
             size = 0
             if item.original is not None:
                 size += self._unlink(item.name.base, item.original, folder) or 0
-            size += self._unlink(item.name.error_note, _identity(known), folder) or 0
+            size += self._unlink(item.name.error_note, Identity.of(known), folder) or 0
             return Gone(size, job)
 
     def _unlink(self, base: str, meant: Identity | None, folder: int) -> int | None:
         about = about_plain(base, folder)
-        if about is None or _identity(about) != meant:
+        if about is None or Identity.of(about) != meant:
             return None
         if not self.is_dry:
             os.unlink(base, dir_fd=folder)
         return about.st_size
-
-
-def _identity(about: os.stat_result) -> Identity:
-    return Identity(about.st_ino, about.st_ctime_ns)

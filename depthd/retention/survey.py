@@ -86,7 +86,7 @@ class Survey:
                     continue  # somebody's, as far as anybody can tell
                 self._count(Kind.DONE, about.st_size)
                 yield Item(
-                    about.st_ctime if since is None else since, Kind.DONE, name, _identity(about)
+                    about.st_ctime if since is None else since, Kind.DONE, name, Identity.of(about)
                 )
 
     def _results(self) -> Iterator[Item]:
@@ -121,7 +121,7 @@ class Survey:
                 continue
             photo = _stat(base, handle)
             self._count(Kind.FAILED, note.st_size + (photo.st_size if photo else 0))
-            identity = _identity(photo) if photo else None
+            identity = Identity.of(photo) if photo else None
             yield Item(note.st_mtime, Kind.FAILED, SetName(folders, base), identity)
 
     def _logs(self) -> Iterator[Item]:
@@ -132,7 +132,7 @@ class Survey:
                     about = _stat(name, handle)
                     if about is not None:
                         self._count(Kind.LOG, about.st_size)
-                        yield Item(about.st_mtime, Kind.LOG, SetName((), name), _identity(about))
+                        yield Item(about.st_mtime, Kind.LOG, SetName((), name), Identity.of(about))
 
     def _count(self, kind: Kind, size: int) -> None:
         self.sizes[kind] += size
@@ -229,10 +229,6 @@ def _stat(name: str, folder: int) -> os.stat_result | None:
     except OSError:
         return None
     return about if stat.S_ISREG(about.st_mode) else None
-
-
-def _identity(about: os.stat_result) -> Identity:
-    return Identity(about.st_ino, about.st_ctime_ns)
 
 
 def _is_old(about: os.stat_result) -> bool:
