@@ -68,7 +68,7 @@ class Cleaner:
     """Removes what `retention` says.
 
     Args:
-        config: the settings; they hold from the next process on.
+        config: the settings.
         filework: starts it off the loop.
         emit: writes a log event.
         first_after: seconds until the first one.
@@ -77,7 +77,7 @@ class Cleaner:
     def __init__(
         self, config: Config, filework: FileWork, emit: Emit, first_after: float = _FIRST_AFTER
     ) -> None:
-        self.take_up(config)
+        self._config, self._removes = config, config.removes
         self._filework = filework
         self._emit = emit
         self._first_after = first_after
@@ -90,8 +90,10 @@ class Cleaner:
         self._has_ended = False  # it has said its last word
 
     def take_up(self, config: Config) -> None:
-        """Other settings; a process that runs goes on with its own."""
-        self._config, self._removes = config, config.removes
+        """Other settings: looked at soon. A process that runs goes on with its own."""
+        before, self._config, self._removes = self._config, config, config.removes
+        if (before.retention, before.folders) != (config.retention, config.folders):
+            self._due = None
 
     def sources(self) -> set[int]:
         """Descriptors to wake for."""

@@ -15,6 +15,7 @@ from spool.parts import Parts, claimed, publish, visible
 
 from depthd import cli
 from depthd.config import Config
+from depthd.config.retention import Retention
 from depthd.contract.errors import ExitCode
 from depthd.contract.events import Event
 from depthd.retention.passing import only_pass
@@ -43,9 +44,9 @@ class Beside:
     def __init__(self, root: Path, **asked: Any) -> None:
         self.said: list[tuple[Event, dict[str, Any]]] = []
         self.now = 0.0
-        config = Config.model_validate({"root": root, "retention": asked})
+        self.config = Config.model_validate({"root": root, "retention": asked})
         self.filework = FileWork(0, lambda: None)
-        self.cleaner = Cleaner(config, self.filework, self.emit)
+        self.cleaner = Cleaner(self.config, self.filework, self.emit)
 
     def emit(self, event: Event, /, **fields: Any) -> None:
         self.said.append((event, fields))
@@ -120,6 +121,20 @@ def test_a_disk_that_fills_up_is_looked_at_soon(start: Start) -> None:
     assert beside.turn() == 960.0
     beside.cleaner.note_free(10**9 - 1, 70.0)
     assert beside.turn() == 120.0
+
+
+def test_other_limits_are_heeded_soon_whatever_the_interval_was(start: Start) -> None:
+    beside = start(done="7d", interval="1d")
+    beside.turn()
+    beside.now = 60.0
+    assert beside.turn() == 60 + 86_400
+    beside.turn_until(lambda: Event.RETENTION_OVER in beside.events())
+    beside.turn_until(lambda: not beside.cleaner.sources())
+    beside.cleaner.take_up(beside.config)
+    assert beside.turn() == 60 + 86_400
+    other = beside.config.model_copy(update={"retention": Retention(done=3600.0)})
+    beside.cleaner.take_up(other)
+    assert beside.turn() == 120
 
 
 def test_a_process_that_dies_is_said_and_followed_by_another(
