@@ -98,8 +98,8 @@ CAUSES: dict[Cause, CauseMeaning] = {
     Cause.DISK_FILLS: CauseMeaning(
         Health.DEGRADED,
         "At the rate of the last day the results' disk is full within a day.",
-        "Take results and originals away, or write less for each photo: output.size, "
-        "output.formats.",
+        "Take results and originals away, let retention remove the oldest, or write less for each "
+        "photo: output.size, output.formats.",
     ),
     Cause.WAITS_LONG: CauseMeaning(
         Health.DEGRADED,
