@@ -17,6 +17,7 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
+from depthd.contract.formats import MANIFEST_SUFFIX
 from depthd.contract.names import SetName, set_names
 from depthd.publish.places import Place, Places, forms, under_accepted_name
 from depthd.publish.reading import read_ours
@@ -145,11 +146,16 @@ class Home:
         ):
             if files.exists(ORIGINAL, source):  # else an earlier try has moved it
                 names = list(set_names(name.path, job.stamp))
+                if name != target:  # there it must not pass for the photo of another set
+                    names = [each for each in names if not self._is_of_another(each)]
                 name = self._take(job, place, names, source, folder)  # noqa: PLW2901
             else:
                 self._tidy(job, place)
             os.fsync(folder)
             return name.path
+
+    def _is_of_another(self, name: SetName) -> bool:
+        return any(self._places.outbox.holds(form, MANIFEST_SUFFIX) for form in forms(name))
 
     def _take(
         self, job: Job, place: Place, names: Sequence[SetName], source: int, folder: int

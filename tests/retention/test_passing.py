@@ -424,3 +424,18 @@ def test_a_removal_that_is_cut_short_is_finished_by_the_next(
     root.ahead = 9 * DAY
     root.sweep(done="7d", failed="7d")
     assert root.left() == set()
+
+
+@needs_root
+def test_a_photo_that_had_to_lie_elsewhere_is_not_taken_for_an_older_one_there(root: Root) -> None:
+    """Its folder in done/ is somebody else's, so it comes to the top; a manifest may lie there."""
+    root.do("a.jpg", age=9 * DAY)
+    (root.path / "done/a.jpg").unlink()  # its owner took it back
+    (root.path / "done/cam").mkdir()
+    os.chown(root.path / "done/cam", NOBODY, -1)
+    root.do("cam/a.jpg")
+    [there] = (name for name in visible(root.path / "done") if name.endswith(".jpg"))
+    root.sweep(done="7d")
+    assert (root.path / "done" / there).exists()
+    assert (root.path / "outbox/cam/a.jpg.json").exists()
+    assert not (root.path / "outbox/a.jpg.json").exists()
