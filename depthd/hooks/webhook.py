@@ -13,6 +13,7 @@ import hashlib
 import hmac
 import http.client
 import socket
+import ssl
 import threading
 import time
 from contextlib import suppress
@@ -40,7 +41,7 @@ class Webhook:
         self._parts = urlsplit(address)
         self._secret_file = secret_file
         self._timeout = timeout
-        self._connection: http.client.HTTPConnection | None = None
+        self._line: socket.socket | None = None
 
     def tell(self, piece: News) -> None:
         """Post it; see `Receiver`."""
@@ -52,12 +53,17 @@ class Webhook:
             else http.client.HTTPConnection
         )
         connection = kind(self._parts.hostname or "", self._parts.port, timeout=self._timeout)
-        self._connection = connection
-        # A limit for the whole: the library's own begins anew with each byte.
+        deadline = time.monotonic() + self._timeout
         alarm = threading.Timer(self._timeout, self.stop)
         alarm.daemon = True
-        alarm.start()
         try:
+            plain = self._reach(connection.host, connection.port, deadline)
+            # Of its own, because TLS takes the other one away while hands are shaken.
+            self._line = plain.dup()
+            # A limit for the whole: the library's own begins anew with each byte.
+            alarm.interval = max(0.0, deadline - time.monotonic())
+            alarm.start()
+            connection.sock = self._secured(plain)
             connection.request("POST", path, piece.body, headers)
             answer = connection.getresponse()
             words = answer.read(_ANSWER)
@@ -65,17 +71,51 @@ class Webhook:
             raise Untaken(str(error) or type(error).__name__) from error
         finally:
             alarm.cancel()
-            self._connection = None
             connection.close()
+            if (line := self._line) is not None:
+                self._line = None
+                line.close()
         if not 200 <= answer.status < 300:
             said = words.decode(errors="replace").strip()
             raise Untaken(f"{answer.status} {answer.reason}" + (f": {said}" if said else ""))
 
     def stop(self) -> None:
-        connection = self._connection
-        if connection is not None and connection.sock is not None:
+        line = self._line
+        if line is not None:
             with suppress(OSError):
-                connection.sock.shutdown(socket.SHUT_RDWR)
+                line.shutdown(socket.SHUT_RDWR)
+
+    def _reach(self, host: str, port: int, deadline: float) -> socket.socket:
+        """Connect to one of a name's addresses, all of them together within the limit."""
+        trouble: OSError = TimeoutError("timed out")
+        for family, kind, protocol, _, place in socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM
+        ):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                break
+            plain = socket.socket(family, kind, protocol)
+            try:
+                plain.settimeout(left)
+                plain.connect(place)
+            except OSError as error:
+                plain.close()
+                trouble = error
+            else:
+                plain.settimeout(self._timeout)
+                return plain
+        raise trouble
+
+    def _secured(self, plain: socket.socket) -> socket.socket:
+        if self._parts.scheme != "https":
+            return plain
+        try:
+            context = ssl.create_default_context()
+            context.set_alpn_protocols(["http/1.1"])
+            return context.wrap_socket(plain, server_hostname=self._parts.hostname)
+        except BaseException:
+            plain.close()
+            raise
 
     def close(self) -> None:
         """Nothing is kept."""

@@ -11,8 +11,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -237,6 +239,47 @@ def test_a_server_that_answers_without_end_is_left(serve: Serve) -> None:
     began = time.monotonic()
     with pytest.raises(Untaken):
         Webhook(server.address, None, 0.5).tell(NEWS)
+    assert time.monotonic() - began < _LONG
+
+
+def test_a_server_that_shakes_hands_without_end_is_left() -> None:
+    """It promises 16 kB of TLS, and sends a byte now and then."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def shake() -> None:
+            line, _ = server.accept()
+            with line, suppress(OSError):
+                line.sendall(b"\x16\x03\x03\x40\x00")
+                while True:
+                    line.sendall(b"\x02")
+                    time.sleep(0.05)
+
+        threading.Thread(target=shake, daemon=True).start()
+        began = time.monotonic()
+        with pytest.raises(Untaken):
+            Webhook(f"https://127.0.0.1:{server.getsockname()[1]}/", None, 0.5).tell(NEWS)
+    assert time.monotonic() - began < _LONG
+
+
+def test_of_several_addresses_all_together_have_the_limit(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first takes all the time that there is; the second answers without end."""
+    server = serve(drip)
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, ExitStack() as stack:
+        while True:  # until nobody is let in any more
+            waiting = stack.enter_context(socket.socket())
+            waiting.settimeout(0.2)
+            try:
+                waiting.connect(full.getsockname())
+            except TimeoutError:
+                break
+        places = [full.getsockname(), ("127.0.0.1", urlsplit(server.address).port)]
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", place) for place in places]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+        began = time.monotonic()
+        with pytest.raises(Untaken):
+            Webhook(server.address, None, 0.5).tell(NEWS)
     assert time.monotonic() - began < _LONG
 
 
