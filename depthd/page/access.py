@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import ipaddress
 import os
 import secrets
 import stat
@@ -60,27 +61,32 @@ class Gate:
     def __init__(self, secret: Secret | None, key: bytes) -> None:
         self._secret = secret
         self._key = key
-        self._wrong: dict[str, list[float]] = {}
+        self._tries: dict[str, list[float]] = {}
 
     @property
     def is_open(self) -> bool:
         return self._secret is None
 
     def may_try(self, address: str) -> bool:
-        """Whether an address has not been wrong too often just now."""
-        since = time.monotonic() - _WINDOW
-        recent = [moment for moment in self._wrong.get(address, ()) if moment > since]
-        return len(recent) < _TRIES
+        """Whether an address has not tried too often just now; if so, this is one more try.
+
+        It counts before it is known to be wrong, so many at once are as many one after the other.
+        """
+        who, now = _network(address), time.monotonic()
+        recent = [moment for moment in self._tries.get(who, ()) if moment > now - _WINDOW]
+        if len(recent) >= _TRIES:
+            return False
+        if len(self._tries) >= _MOST_ADDRESSES:
+            self._tries.clear()
+        self._tries[who] = [*recent, now]
+        return True
 
     def try_password(self, password: str, address: str) -> str | None:
         """The value of a cookie, or None for a wrong password."""
         if self._secret is not None and self._secret.fits(password[:_LARGEST]):
+            self._tries.pop(_network(address), None)
             expires = str(int(time.time()) + LIFETIME)
             return f"{expires}.{self._sign(expires)}"
-        if len(self._wrong) >= _MOST_ADDRESSES:
-            self._wrong.clear()
-        now = time.monotonic()
-        self._wrong[address] = [*self._wrong.get(address, ())[-_TRIES:], now]
         return None
 
     def knows(self, cookie: str) -> bool:
@@ -97,6 +103,17 @@ class Gate:
 
     def _sign(self, text: str) -> str:
         return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()
+
+
+def _network(address: str) -> str:
+    """Who counts as one: of IPv6 the 64 bits that one household has for itself."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:  # what a proxy says
+        return ""
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    return str(found.ipv4_mapped or ipaddress.ip_network((found, 64), strict=False))
 
 
 def open_gate(state: Path, password_file: Path | None, *, demand: bool) -> tuple[Gate, str | None]:

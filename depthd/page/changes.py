@@ -17,7 +17,7 @@ from depthd.contract.names import SetName, readable
 from depthd.metres.references import ReferencesError
 from depthd.page.index import set_name
 from depthd.page.present import key_of, shown
-from depthd.page.site import Site, body, name_in, pass_over, query, site_of, words_of
+from depthd.page.site import Site, body, name_in, number_in, pass_over, query, site_of, words_of
 from depthd.page.upload import Refused
 from depthd.publish.returning import put_back
 from depthd.publish.sets import Set
@@ -64,9 +64,9 @@ def arrival(request: Request) -> Response:
         if found is not None and _is_of(found, name, digest):
             return JSONResponse({"state": "done", "key": key_of(found.name)})
     failure = site.results.failure(name)
-    since = asked.get("since", "")
-    if failure is not None and since.isdecimal():
-        failed_at = time.strftime("%Y%m%dT%H%M%S", time.gmtime(int(since)))
+    since = number_in(request, "since")
+    if failure is not None and since is not None:
+        failed_at = time.strftime("%Y%m%dT%H%M%S", time.gmtime(since))
         if str(failure.note.get("failed")) >= failed_at:
             return JSONResponse({"state": "failed", "key": key_of(failure.name)})
     return JSONResponse({"state": "waiting"})

@@ -15,7 +15,7 @@ from depthd.contract.formats import Format
 from depthd.page.depth import MOST_VALUES, Depth, NotDepth, thumbnail
 from depthd.page.results import Opened, closing
 from depthd.page.sending import Closing, file_answer, known_already, zip_answer
-from depthd.page.site import Site, name_in, query, site_of
+from depthd.page.site import Site, name_in, number_in, query, site_of
 from depthd.publish.sets import Set
 
 _PIECE = 1 << 18  # bytes
@@ -88,10 +88,8 @@ def depth(request: Request) -> Response:
     except NotDepth:
         os.close(opened.handle)
         return _nothing()
-    most = (
-        min(int(asked["most"]), MOST_VALUES) if asked.get("most", "").isdecimal() else MOST_VALUES
-    )
-    step = array.step_for(max(most, 16))
+    most = number_in(request, "most")
+    step = array.step_for(MOST_VALUES if most is None else min(max(most, 16), MOST_VALUES))
     width, height = array.size_at(step)
 
     headers = {

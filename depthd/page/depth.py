@@ -26,6 +26,11 @@ MOST_VALUES = 1536  # across or down, of what is sent to a browser
 _THUMBNAIL = 176  # pixels of the longer side
 _HEAD = 4096  # bytes
 _MOST_SIDE = 1 << 20
+# What a head that means harm makes of Python's reader of literals, and of numbers.
+_NO_HEAD = (
+    *(ValueError, TypeError, KeyError, SyntaxError),
+    *(MemoryError, RecursionError, OverflowError),
+)
 
 
 class NotDepth(Exception):
@@ -94,7 +99,7 @@ def _npy(handle: int, head: bytes) -> Depth:
         height, width = (int(side) for side in about["shape"])
         if head[6] != 1 or about["descr"] != "<f4" or about["fortran_order"]:
             raise NotDepth("another kind of array")
-    except (ValueError, TypeError, KeyError, SyntaxError, MemoryError, RecursionError) as error:
+    except _NO_HEAD as error:
         raise NotDepth("no such head") from error
     return Depth(handle, width, height, 10 + length)
 

@@ -21,7 +21,7 @@ from depthd.page.sending import BrokenOff
 SEND_PATIENCE = 60.0  # seconds in which a reader must take the next piece
 _LONGEST_TARGET = 8192  # bytes of path and query
 _LOCAL = frozenset({"localhost", "127.0.0.1", "[::1]"})
-_FORWARDED = ("x-forwarded-for", "x-forwarded-host", "forwarded", "via")
+_FORWARDED = ("forwarded", "via", "x-real-ip")  # and whatever begins with x-forwarded-
 # Reached without a password; it has no photo in it.
 _FREE = re.compile(r"/(login|static/[a-z0-9.-]+)")
 HEADERS: Mapping[str, str] = {
@@ -66,7 +66,7 @@ class Guard:
             return _say("This is not a thing to do here.", 405)
         if len(scope["raw_path"]) + len(scope["query_string"]) > _LONGEST_TARGET:
             return _say("The address is too long.", 414)
-        if self._gate.is_open and (why := _not_from_here(headers)):
+        if self._gate.is_open and (why := _not_from_here(scope, headers)):
             return _say(why, 403)
         if scope["method"] == "POST" and not _is_same_origin(headers):
             return _say("The request comes from another page.", 403)
@@ -82,15 +82,19 @@ def _to_the_door(scope: Scope, headers: Headers) -> Response:
     return _say("The password is needed.", 401)
 
 
-def _not_from_here(headers: Headers) -> str:
+def _not_from_here(scope: Scope, headers: Headers) -> str:
     """Without a password only this machine's own browser is answered, under its own name.
 
     Else any page in that browser could read everything, by a name that leads here; and so could
-    the whole world behind a proxy.
+    the whole world behind a proxy. One that says nothing of itself (nginx with no more than
+    proxy_pass) is known by HTTP/1.0, which no browser speaks.
     """
     name = headers.get("host", "").lower()
     host = name.rpartition(":")[0] if re.search(r":\d+$", name) else name
-    if host in _LOCAL and not any(header in headers for header in _FORWARDED):
+    is_forwarded = scope["http_version"] == "1.0" or any(
+        name in _FORWARDED or name.startswith("x-forwarded-") for name in headers
+    )
+    if host in _LOCAL and not is_forwarded:
         return ""
     return (
         "Without a password this page is for the machine that it runs on. "

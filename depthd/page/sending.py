@@ -6,6 +6,7 @@ Knows open files and headers; nothing of names' meaning.
 from __future__ import annotations
 
 import os
+import re
 import time
 import zipfile
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -27,6 +28,8 @@ _SIGNATURES = (
     (b"GIF8", "image/gif"),
     (b"BM", "image/bmp"),
 )
+_FIRST, _LAST = 315_619_200, 4_354_646_400  # seconds: a day within 1980 and 2107
+_SEPARATORS = re.compile(r"[\\/:\x00-\x1f\x7f]")
 _FOREVER = "private, max-age=31536000, immutable"
 
 
@@ -125,7 +128,7 @@ def zip_answer(name: str, files: Sequence[tuple[str, Callable[[], Opened | None]
         files: the name of each in it, and what opens it.
     """
     return StreamingResponse(
-        _zipped(files),
+        zipped(files),
         media_type="application/zip",
         headers={"content-disposition": _attachment(name)},
     )
@@ -151,7 +154,13 @@ class _Sink(RawIOBase):
         return taken
 
 
-def _zipped(files: Sequence[tuple[str, Callable[[], Opened | None]]]) -> Iterator[bytes]:
+def _plain(name: str) -> str:
+    """A name in an archive: nothing in it leads to another folder, or drive, of Windows."""
+    return _SEPARATORS.sub("_", name.encode(errors="replace").decode())
+
+
+def zipped(files: Sequence[tuple[str, Callable[[], Opened | None]]]) -> Iterator[bytes]:
+    """Piece by piece, an archive of files; see `zip_answer`."""
     sink = _Sink()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:
         for name, open_it in files:
@@ -159,11 +168,15 @@ def _zipped(files: Sequence[tuple[str, Callable[[], Opened | None]]]) -> Iterato
             if opened is None:
                 continue
             try:
-                when = time.localtime(max(opened.modified / 1e9, 315_619_200))[:6]
-                info = zipfile.ZipInfo(name.encode(errors="replace").decode(), when)
+                # Owners of photos set their times as they like; an archive has 1980 to 2107.
+                when = time.localtime(min(max(opened.modified / 1e9, _FIRST), _LAST))[:6]
+                info = zipfile.ZipInfo(_plain(name), when)
                 with archive.open(info, "w", force_zip64=opened.size > 1 << 31) as entry:
                     position = 0
-                    while piece := os.pread(opened.handle, _PIECE, position):
+                    while position < opened.size:  # its owner may still write to it
+                        most = min(_PIECE, opened.size - position)
+                        if not (piece := os.pread(opened.handle, most, position)):
+                            break
                         position += len(piece)
                         entry.write(piece)
                         yield sink.take()

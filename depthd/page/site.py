@@ -105,6 +105,17 @@ def query(request: Request) -> Mapping[str, str]:
         return {}
 
 
+def number_in(request: Request, key: str) -> int | None:
+    """A whole number that is asked for, of at most ten digits or as good as the largest of them.
+
+    `int` takes digits of every script, and no more than 4300 of them.
+    """
+    text = query(request).get(key, "")
+    if not (text.isascii() and text.isdecimal()):
+        return None
+    return int(text) if len(text) <= 10 else 10**10
+
+
 def name_in(request: Request) -> SetName:
     """The name that is asked for; it leads nowhere by itself."""
     return SetName.of(query(request).get("name", ""))

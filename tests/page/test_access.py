@@ -8,6 +8,7 @@ import shlex
 import socket
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,25 @@ def test_guessing_takes_long(secured: Page) -> None:
     assert log_in(secured, x_forwarded_for="10.1.1.2").status == 303
 
 
+def test_many_guesses_at_once_are_as_many(secured: Page) -> None:
+    def guess(number: int) -> int:
+        return int(log_in(secured, f"wrong{number}", x_forwarded_for="10.1.1.3").status)
+
+    with ThreadPoolExecutor(30) as pool:
+        answers = list(pool.map(guess, range(30)))
+    assert sorted(answers) == [403] * 10 + [429] * 20
+
+
+def test_a_network_of_many_addresses_is_one_guesser() -> None:
+    gate = Gate(Secret.of(PASSWORD), b"key")
+    assert [gate.may_try(f"2001:db8::{number}") for number in range(11)] == [True] * 10 + [False]
+    assert gate.may_try("2001:db8:0:1::1")
+    assert gate.may_try("10.0.0.1")
+    cookie = gate.try_password(PASSWORD, "10.0.0.1")
+    assert cookie is not None
+    assert gate.knows(cookie)
+
+
 @pytest.mark.parametrize(
     "target", ["//evil.example", "https://evil.example", "/etc", "x:y", "\\\\e"]
 )
@@ -106,6 +126,14 @@ def test_without_a_password_only_this_machine_is_answered(page: Page) -> None:
         assert page.get("/", host=host).status == 403, host
     assert page.get("/", x_forwarded_for="10.0.0.1").status == 403
     assert page.get("/", forwarded="for=10.0.0.1").status == 403
+    assert page.get("/", x_real_ip="10.0.0.1").status == 403
+
+
+def test_without_a_password_a_proxy_that_says_nothing_is_not_answered(page: Page) -> None:
+    """nginx with only proxy_pass: its own name for the page, HTTP/1.0, and no word of others."""
+    with socket.create_connection(("127.0.0.1", page.port), 60) as proxy:
+        proxy.sendall(f"GET / HTTP/1.0\r\nHost: 127.0.0.1:{page.port}\r\n\r\n".encode())
+        assert b" 403 " in proxy.recv(100)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import cv2
 import numpy as np
@@ -22,6 +23,8 @@ from depthd.contract import status
 from depthd.contract.errors import FAULTS
 from depthd.contract.health import CAUSES, Cause
 from depthd.page.depth import palette
+from depthd.page.results import Opened
+from depthd.page.sending import zipped
 from depthd.page.strings import LANGUAGES, table
 from depthd.render import colors
 
@@ -99,6 +102,38 @@ def test_the_archive_holds_every_file(page: Page, scene: Scene, cat: bytes) -> N
     outbox = scene.root / "outbox/cam1"
     listed = ("cat.jpg.heatmap.png", "cat.jpg.depth.npy", "cat.jpg.json")
     assert held == {"cat.jpg": cat} | {name: (outbox / name).read_bytes() for name in listed}
+
+
+@pytest.mark.parametrize("year", [1970, 2106, 2200])
+def test_the_archive_has_whatever_time_its_photo_has(
+    page: Page, scene: Scene, cat: bytes, year: int
+) -> None:
+    moment = (year - 1970) * 365.25 * 86400
+    os.utime(scene.root / "done/cam1/cat.jpg", (moment, moment))
+    with zipfile.ZipFile(io.BytesIO(page.get("/zip?name=cam1/cat.jpg").content)) as archive:
+        assert archive.read("cat.jpg") == cat
+
+
+def test_names_in_the_archive_lead_nowhere_on_windows(page: Page, scene: Scene, cat: bytes) -> None:
+    name = "a\\..\\..\\b:c.jpg"
+    scene.publish(name, cat, scene.made(cat))
+    answer = page.get(f"/zip?name={quote(name, safe='')}")
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        names = archive.namelist()
+    assert len(names) == 4
+    assert not any(set(each) & set("\\:/") for each in names)
+
+
+def test_an_original_that_grows_is_sent_as_it_was(tmp_path: Path) -> None:
+    """Its owner may go on writing: the archive has an end all the same."""
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"photo")
+    handle = os.open(path, os.O_RDONLY)
+    opened = Opened(handle, 5, path.stat().st_mtime_ns, "a.jpg")
+    path.write_bytes(b"photo and more")
+    pieces = b"".join(zipped([("a.jpg", lambda: opened)]))
+    with zipfile.ZipFile(io.BytesIO(pieces)) as archive:
+        assert archive.read("a.jpg") == b"photo"
 
 
 def test_files_are_whole_and_not_sent_twice(page: Page, scene: Scene) -> None:

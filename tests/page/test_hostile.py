@@ -327,6 +327,19 @@ def test_no_file_stays_open(page: Page, scene: Scene) -> None:
     page.wait_until(lambda: not results(), f"closed files: {results()}")
 
 
+@pytest.mark.parametrize("number", ["9" * 5000, "9" * 300, "\u0663", "-1", "0", "1e3", ""])
+def test_odd_numbers_are_answered(page: Page, scene: Scene, number: str) -> None:
+    """One of more than 4300 digits is a ValueError to `int`."""
+    handles = Path(f"/proc/{page.process.pid}/fd")
+    asked = f"name=cam1/cat.jpg&format=npy&most={quote(number)}"
+    assert page.get(f"/depth?{asked}").status == 200
+    assert page.get(f"/arrival?name=bad.jpg&since={quote(number)}").status == 200
+    assert page.get(f"/gallery?page={quote(number)}").status == 200
+    page.wait_until(
+        lambda: not any("/cat.jpg" in _target(fd) for fd in handles.iterdir()), "closed file"
+    )
+
+
 def _target(link: Path) -> str:
     try:
         return os.readlink(link)
