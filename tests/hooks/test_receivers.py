@@ -264,7 +264,7 @@ def test_a_server_that_shakes_hands_without_end_is_left() -> None:
 def test_of_several_addresses_all_together_have_the_limit(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first takes all the time that there is; the second answers without end."""
+    """Two take all the time that there is; the third answers without end."""
     server = serve(drip)
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full, ExitStack() as stack:
         while True:  # until nobody is let in any more
@@ -274,7 +274,7 @@ def test_of_several_addresses_all_together_have_the_limit(
                 waiting.connect(full.getsockname())
             except TimeoutError:
                 break
-        places = [full.getsockname(), ("127.0.0.1", urlsplit(server.address).port)]
+        places = [full.getsockname()] * 2 + [("127.0.0.1", urlsplit(server.address).port)]
         found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", place) for place in places]
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
         began = time.monotonic()
