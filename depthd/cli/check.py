@@ -18,9 +18,9 @@ from depthd.contract.errors import ExitCode
 def command(configured: Configured, *, configuration_only: bool) -> ExitCode:
     """Check whether the daemon would work here.
 
-    Looks at configuration, folders, rights, events, disk, weights, engine and memory. Nothing is
-    created or downloaded. Exit code 1 if the daemon would not work, 78 if the configuration is
-    wrong. Root is given the rights of the user who owns the daemon's folder.
+    Looks at configuration, folders, rights, events, disk, hook, metrics, weights, engine and
+    memory. Nothing is created or downloaded. Exit code 1 if the daemon would not work, 78 if the
+    configuration is wrong. Root is given the rights of the user who owns the daemon's folder.
 
     \b
     Examples:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 
 from depthd.cli.check_engine import check_engine
@@ -22,6 +23,7 @@ def check(config: Config) -> Iterator[Finding]:
     yield from check_folders(config)
     yield _disk(config)
     yield _events(config)
+    yield from _told(config)
     yield _weights(config)
     yield _cage()
     yield from check_engine(config)
@@ -54,6 +56,21 @@ def _cage() -> Finding:
     """Can the worker be shut in once it has loaded its model? See system/cage.py."""
     cage = offered()
     return Finding("cage", "warning" if cage.lacking else "ok", f"the worker will be {cage}")
+
+
+def _told(config: Config) -> Iterator[Finding]:
+    """Who is told of photos and figures; the service runs without, so these are warnings."""
+    if config.hooks.command:
+        program = config.hooks.command[0]
+        found = shutil.which(program) is not None
+        detail = program if found else f"{program} is no program that this user can run"
+        yield Finding("hook", "ok" if found else "warning", detail)
+    if (file := config.metrics.textfile) is not None:
+        fits = os.access(file.parent, os.W_OK | os.X_OK)
+        detail = (
+            f"{file}" if fits else f"{file.parent} is not there, or not this user's to write to"
+        )
+        yield Finding("metrics", "ok" if fits else "warning", detail)
 
 
 def _weights(config: Config) -> Finding:

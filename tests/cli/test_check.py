@@ -249,6 +249,22 @@ def test_events_are_tried(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert list((root / "inbox").iterdir()) == []
 
 
+def test_who_cannot_be_told_is_a_warning(root: Path, tmp_path: Path) -> None:
+    program, figures = tmp_path / "told", tmp_path / "figures"
+    settings = (f"hooks.command=[{program}]", f"metrics.textfile={figures}/depthd.prom")
+    found = verdicts(root, *settings)
+    assert found["hook"] == ("warning", f"{program} is no program that this user can run")
+    assert found["metrics"][0] == "warning"
+    program.write_text("#!/bin/sh\n")
+    assert verdicts(root, *settings)["hook"][0] == "warning"
+    program.chmod(0o755)
+    figures.mkdir()
+    found = verdicts(root, *settings)
+    assert found["hook"] == ("ok", str(program))
+    assert found["metrics"] == ("ok", f"{figures}/depthd.prom")
+    assert not {"hook", "metrics"} & verdicts(root).keys()
+
+
 def test_no_hard_links_is_only_a_warning(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise PermissionError(1, "Operation not permitted")
