@@ -227,7 +227,8 @@ def _describe(errors: Sequence[ErrorDetails], chosen: Mapping[str, Setting]) -> 
     for key, reasons in by_key.items():
         if key in chosen:
             setting = chosen[key]
-            value = "is empty;" if setting.value is None else reprlib.repr(setting.value)
+            given = str(setting.value) if isinstance(setting.value, Path) else setting.value
+            value = "is empty;" if given is None else reprlib.repr(given)
             yield f"{key}: {value} {', or '.join(reasons)} ({setting.source})"
         else:
             for reason in reasons:

@@ -334,3 +334,8 @@ def test_a_stop_that_the_service_manager_would_not_wait_for(tmp_path: Path) -> N
 def test_a_folder_that_cannot_be_looked_at_is_left_to_the_checks(tmp_path: Path) -> None:
     root = tmp_path / ("x" * 300)
     assert load_for_service(None, {}, [], root).config.root == root
+
+
+def test_a_path_that_is_wrong_is_shown_as_text(file: Path) -> None:
+    (problem,) = problems("metrics: {textfile: /figures}\n", file)
+    assert problem.startswith("metrics.textfile: '/figures' needs a name that ends in .prom")
