@@ -98,11 +98,16 @@ def for_people(fields: Mapping[str, Any], *, with_colour: bool) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if with_colour else text
 
     fields = dict(fields)
-    head = [fields.pop("timestamp")] if "timestamp" in fields else []
+    head = [_unquoted(fields.pop("timestamp"))] if "timestamp" in fields else []
     level = fields.pop("level")
     head.append(colour(_COLOURS[level], f"{level:<7}"))
-    head.append(colour("1", f"{fields.pop('event'):<17}"))
-    return " ".join(head + [f"{key}={_bare(value)}" for key, value in fields.items()])
+    head.append(colour("1", f"{_unquoted(fields.pop('event')):<17}"))
+    return " ".join(head + [f"{_unquoted(key)}={_bare(value)}" for key, value in fields.items()])
+
+
+def _unquoted(text: object) -> str:
+    """What stands in a log file may be damaged, or none of ours."""
+    return encode(str(text))[1:-1]
 
 
 def _bare(value: object) -> str:

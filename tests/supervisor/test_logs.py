@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 from depthd.config.declaration import Log
 from depthd.contract.events import LOG_FILE, MEANINGS, Event, most_a_minute
 from depthd.supervisor import flood, log_line, logs
+from depthd.supervisor.log_line import for_people
 
 HOSTILE = [
     "line\nbreak\r.jpg",
@@ -546,3 +547,11 @@ class TestFlood:
             log.emit(Event.PHOTO_DONE)
         log.close()
         assert len(entries(tmp_path / LOG_FILE)) == 5000
+
+
+def test_nothing_of_a_strange_log_reaches_the_terminal() -> None:
+    odd = "\x1b]0;x\x07\u202e"
+    line = for_people(
+        {"timestamp": odd, "level": "info", "event": odd, odd: odd}, with_colour=False
+    )
+    assert line.isprintable()
