@@ -20,6 +20,7 @@ from depthd.supervisor.gate import Gate
 
 _SKIPPED_TOGETHER = 16
 TOGETHER = 4  # on one thread: the second claim in a row costs much less
+_BATCHES = 2  # fewer than there are threads: if the inbox hangs, the others still bring photos home
 
 
 class Claims:
@@ -57,7 +58,8 @@ class Claims:
             config: gives each photo its folder's policy.
             held: whereof nothing is wanted, see `Intake.take`.
         """
-        room = self._dispatcher.room
+        batches = _BATCHES - self._under_way
+        room = min(self._dispatcher.room, batches * TOGETHER)
         if room < TOGETHER:
             return False
         candidates = intake.take(room, held)
@@ -66,8 +68,9 @@ class Claims:
         if more > 0:
             candidates += intake.take_skipped(more, held)
         self._dispatcher.others_wait = bool(candidates)
-        for first in range(0, len(candidates), TOGETHER):
-            some = candidates[first : first + TOGETHER]
+        together = max(TOGETHER, -(-len(candidates) // batches))
+        for first in range(0, len(candidates), together):
+            some = candidates[first : first + together]
             self._under_way += 1
             self._dispatcher.expect(len(some))
             self._filework.submit(

@@ -150,7 +150,12 @@ class Cleaner:
             return
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
-            self._heed(json.loads(line))
+            try:
+                self._heed(json.loads(line))
+            except (ValueError, TypeError, KeyError, AttributeError):  # something else has written
+                self._emit(
+                    Event.RETENTION_TROUBLE, reason="it said something that is no JSON of its"
+                )
         if not data or len(self._rest) > _LONGEST_LINE:
             self._running, code = None, running.end()
             if not self._has_ended:

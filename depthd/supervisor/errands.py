@@ -152,7 +152,7 @@ class Errands:
     def _recover(self, job: Job) -> Recovered:
         try:
             return self.settle(job)
-        except OSError:
+        except Exception:  # noqa: BLE001 - whatever it is, it is this job's; tried again by itself
             return Recovered(job, must_settle=True)
 
     def settle(self, job: Job) -> Recovered:

@@ -134,14 +134,16 @@ class Service:
         self._held = Held(config.folder("state"), self._emit)
         threads = FILE_THREADS if file_threads is None else file_threads
         self._filework = FileWork(threads, signals.wake)
-        self._telling = Telling(config, self.events, self._filework, clock())
+        # Of its own: if what is looked at beside photos hangs, they still come home, and all ends.
+        self._beside = FileWork(min(threads, 1), signals.wake)
+        self._telling = Telling(config, self.events, self._beside, clock())
         self._keeper = Keeper(start, config, self._emit, once=once)
         self._last_reload: status.Reload | None = None
         self._hooks: Hooks | None = None
         self._connect_hooks()
-        self._cleaner = Cleaner(config, self._filework, self._emit)
+        self._cleaner = Cleaner(config, self._beside, self._emit)
         self._disk = DiskWatch(
-            self._filework, lambda free: self._cleaner.note_free(free, self._clock())
+            self._beside, lambda free: self._cleaner.note_free(free, self._clock())
         )
         self._dispatcher = Dispatcher(
             config, parts.errands, self._filework, self._keeper, self._gate, self._emit, clock
@@ -225,6 +227,7 @@ class Service:
         """One round of work, bounded in time. Returns when the loop must wake without an event."""
         now = self._clock()
         self._filework.deliver()
+        self._beside.deliver()
         wishes = [self._keeper.turn(now)]
         news = self._keeper.poll(now)
         self._dispatcher.hear(news)
@@ -234,6 +237,7 @@ class Service:
             self._intake_woke = False
             self._intake_due = self._intake.work(now)
         wishes += [self._intake_due, self._tick(now), self._cleaner.turn(now)]
+        self._watch_sources()  # before another source gets the number of one that has ended
         if self._next_parts is not None and not self._dispatcher.is_working:
             self._exchange_parts(self._next_parts)
         if self._keeper.wants_exchange and not self._dispatcher.is_working:
@@ -245,7 +249,7 @@ class Service:
         if self._stop_deadline is not None:
             wishes.append(self._stop_deadline)
         self._watch_sources()
-        if not self._filework.is_threaded and self._filework.pending:
+        if not self._filework.is_threaded and (self._filework.pending or self._beside.pending):
             return now
         return min(wishes)
 
@@ -256,16 +260,20 @@ class Service:
         self._dispatcher.give_back()
         self._keeper.stop(self._clock())
         end = self._clock() + _END
-        while self._clock() < end and (self._filework.pending or not self._keeper.is_gone()):
+        while self._clock() < end and (
+            self._filework.pending or self._beside.pending or not self._keeper.is_gone()
+        ):
             self._watch_sources()
             self._selector.select(0.05)
             self._signals.drain()
             self._filework.deliver()
+            self._beside.deliver()
         self._keeper.abandon()
         self._cleaner.stop()
         if self._hooks is not None:
             self._hooks.stop(_END if self._once else 0.0)
         self._filework.stop()
+        self._beside.stop()
         self._telling.close(self._write_status("stopped"))
         self._emit(Event.SERVICE_STOPPED, done=self._dispatcher.home.totals.done)
         self._selector.close()
@@ -447,7 +455,6 @@ class Service:
                 self._gate.close(self._disk.trouble, self._clock())
             else:
                 self._gate.open()
-                self._dispatcher.recovery.reopened()
 
         def failed(error: Exception) -> None:
             self._is_probing = False

@@ -65,11 +65,6 @@ class Recovery:
         self.unread = {}
         self._look()
 
-    def reopened(self) -> None:
-        """The gate is open again."""
-        if not self.is_over:
-            self._look()
-
     def turn(self, now: float) -> None:
         if now >= self.next_look:
             self._look()
@@ -86,6 +81,7 @@ class Recovery:
 
     def _has_failed(self, error: Exception) -> None:
         self._is_looking = False
+        self._look_at = self._clock()  # once the gate is open again
         self._gate.close(f"work/ cannot be read: {error}", self._clock())
 
     def _found(self, found: Found) -> None:

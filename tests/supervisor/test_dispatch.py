@@ -248,7 +248,7 @@ def test_jobs_are_taken_up_once_although_the_gate_opens_meanwhile(set_stage: Set
     former.claim("a.jpg")
     former.close()
     later = set_stage()
-    later.dispatcher.recovery.reopened()  # while a thread still looks at work/
+    later.dispatcher.recovery._look()  # while a thread still looks at work/
     later.ready()
     assert len(later.said(Event.PHOTO_RECOVERED)) == 1
     later.worker.render(next(iter(later.worker.given)))
