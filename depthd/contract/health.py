@@ -47,6 +47,7 @@ class Cause(StrEnum):
     DISK_FILLS = "disk_fills"
     WAITS_LONG = "waits_long"
     FOLDER_HELD = "folder_held"
+    HOOK_BEHIND = "hook_behind"
 
 
 @dataclass(frozen=True)
@@ -112,10 +113,17 @@ CAUSES: dict[Cause, CauseMeaning] = {
         "The results of one folder cannot be written; its photos wait.",
         "Mend the folder in the outbox that is named; its photos go on by themselves.",
     ),
+    Cause.HOOK_BEHIND: CauseMeaning(
+        Health.DEGRADED,
+        "Somebody who is to be told of photos has taken nothing for ten minutes.",
+        "Look at 'depthd logs --event hook.failed', and at the receiver; news waits until "
+        "hooks.give_up.",
+    ),
 }
 
 _MANY_DEATHS = 5  # within an hour: one killer photo alone takes max_attempts and one more
 _SOON = 1.0  # days
+_BEHIND = timedelta(minutes=10)  # a receiver may be restarted
 
 
 class Reason(Part):
@@ -175,6 +183,14 @@ def _found(status: Status, now: datetime, max_wait: float) -> list[tuple[Cause, 
         found.append((Cause(absence), f"{_capital(status.outdated(now))}."))
     else:
         found += _of_a_running_one(status)
+        found += [
+            (
+                Cause.HOOK_BEHIND,
+                f"The {kind} of hooks takes nothing since {_time(each.since)}: {each.reason}.",
+            )
+            for kind, each in status.hooks.items()
+            if now - each.since >= _BEHIND
+        ]
     disk, since = status.disk, status.queue.since
     if disk is not None and disk.days_left is not None and disk.days_left < _SOON:
         words = (

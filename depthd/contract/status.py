@@ -78,6 +78,13 @@ class Reload(Part):
     )
 
 
+class HookTrouble(Part):
+    """A receiver of news that takes nothing now; what waits for it is on the disk."""
+
+    since: datetime = Field(description="the first failure in a row")
+    reason: str = Field(description="of the last one, for people")
+
+
 class Worker(Part):
     """The process that holds the network."""
 
@@ -138,6 +145,9 @@ class Status(Part):
     worker: Worker
     model: Model | None = Field(None, description="null while none serves")
     disk: Disk | None = Field(None, description="null while it cannot be looked at")
+    hooks: dict[str, HookTrouble] = Field(
+        {}, description="receivers that take nothing now, by kind; see `hooks`"
+    )
     inbox: str = Field("", description="why no inbox can be read; empty while one can")
     last_failures: tuple[Failure, ...] = Field((), description="the last 20")
     aside: tuple[Aside, ...] = Field((), description="the first 20 of them")

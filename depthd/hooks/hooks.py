@@ -11,7 +11,7 @@ from depthd.contract.events import Emit
 from depthd.hooks.command import Command
 from depthd.hooks.news import Happened, News
 from depthd.hooks.queue import Queue
-from depthd.hooks.sender import Patience, Receiver, Sender
+from depthd.hooks.sender import Patience, Receiver, Sender, Trouble
 from depthd.hooks.webhook import Webhook
 
 FOLDER = "hooks"  # in state/
@@ -73,6 +73,11 @@ class Hooks:
         """The photo is home: tell it."""
         for sender in self._senders:
             sender.wake()
+
+    def troubles(self) -> dict[str, Trouble]:
+        """Receivers that take nothing now, by kind."""
+        found = {sender.kind: sender.trouble for sender in self._senders}
+        return {kind: trouble for kind, trouble in found.items() if trouble is not None}
 
     def probe(self) -> None:
         """Raises OSError while no news can be put on the disk."""

@@ -48,6 +48,14 @@ class Receiver(Protocol):
 
 
 @dataclass(frozen=True)
+class Trouble:
+    """A receiver that takes nothing now: since when, in seconds since the epoch, and why."""
+
+    since: float
+    reason: str
+
+
+@dataclass(frozen=True)
 class Patience:
     """Seconds that a piece of news is tried for, and of the backoff."""
 
@@ -69,6 +77,9 @@ class Sender:
         patience: how long.
         is_at_work: whether a job's photo has not come home yet; of these nothing is told.
         emit: writes a log event; called on the thread.
+
+    Attributes:
+        trouble: why nothing is taken; None while it is.
     """
 
     def __init__(
@@ -80,13 +91,14 @@ class Sender:
         is_at_work: Callable[[str], bool],
         emit: Emit,
     ) -> None:
-        self._kind = kind
+        self.kind = kind
         self._queue = queue
         self._receiver = receiver
         self._patience = patience
         self._is_at_work = is_at_work
         self._emit = emit
         self._failures = 0  # in a row
+        self.trouble: Trouble | None = None
         self._has_news = threading.Event()
         self._ends = threading.Event()
         self._is_idle = threading.Event()
@@ -159,16 +171,17 @@ class Sender:
             else:
                 self._say_failed(str(error), name)
             return False
-        self._failures = 0
+        self._failures, self.trouble = 0, None
         self._queue.remove(name)
-        self._emit(Event.HOOK_TAKEN, kind=self._kind, id=name)
+        self._emit(Event.HOOK_TAKEN, kind=self.kind, id=name)
         return True
 
     def _give_up(self, name: str, reason: str) -> None:
         self._queue.remove(name)
-        self._emit(Event.HOOK_GAVE_UP, kind=self._kind, id=name, reason=reason)
+        self._emit(Event.HOOK_GAVE_UP, kind=self.kind, id=name, reason=reason)
 
     def _say_failed(self, reason: str, name: str = "") -> None:
+        self.trouble = Trouble(self.trouble.since if self.trouble else time.time(), reason)
         self._emit(
-            Event.HOOK_FAILED, kind=self._kind, id=name, reason=reason, failures=self._failures
+            Event.HOOK_FAILED, kind=self.kind, id=name, reason=reason, failures=self._failures
         )

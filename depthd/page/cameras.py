@@ -7,6 +7,7 @@ the configuration would take. Knows the configuration and files.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,7 @@ class Cameras:
 
     def __init__(self, config: Config) -> None:
         self._config = config
+        self._saving = threading.Lock()  # two at once would share a temporary name
 
     def folders(self, seen: Iterable[str]) -> list[str]:
         """Folders with results, and those that the configuration names."""
@@ -76,7 +78,9 @@ class Cameras:
         if checked.size is None or not checked.points:
             raise ReferencesError("there are no points")
         about = os.stat(target)  # a file that is there; its rights stay
-        files.write_atomic(target.resolve(), csv(checked).encode(), about.st_mode & 0o777 or _MODE)
+        data = csv(checked).encode()
+        with self._saving:
+            files.write_atomic(target.resolve(), data, about.st_mode & 0o777 or _MODE)
         return target
 
 

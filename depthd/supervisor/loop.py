@@ -530,6 +530,7 @@ class Service:
                 oldest_waiting=self._oldest_waiting if self._intake.backlog else None,
                 disk=self._disk_use(),
                 inbox=self._intake.trouble,
+                hooks=self._hooks.troubles() if self._hooks else {},
             ),
             self._dispatcher,
             self._keeper,

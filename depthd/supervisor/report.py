@@ -6,6 +6,7 @@ Reads the other rooms of the supervisor, changes nothing.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -15,6 +16,7 @@ from depthd.channel.messages import Ready
 from depthd.contract import status
 from depthd.contract.names import printable
 from depthd.contract.status import Status, StatusState
+from depthd.hooks.sender import Trouble
 from depthd.spool.holds import Holds
 from depthd.supervisor.dispatch import Dispatcher
 from depthd.supervisor.keeper import Keeper
@@ -39,6 +41,7 @@ class Moment:
         disk: the results' disk, as the last look showed it.
         inbox: why no inbox can be read.
         reload: the last one.
+        hooks: receivers that take nothing.
     """
 
     state: StatusState
@@ -52,6 +55,7 @@ class Moment:
     disk: status.Disk | None
     inbox: str
     reload: status.Reload | None
+    hooks: Mapping[str, Trouble]
 
 
 def report(moment: Moment, dispatcher: Dispatcher, keeper: Keeper) -> Status:
@@ -66,6 +70,12 @@ def report(moment: Moment, dispatcher: Dispatcher, keeper: Keeper) -> Status:
         why=_shown(moment.why),
         started=moment.started,
         updated=moment.now,
+        hooks={
+            kind: status.HookTrouble(
+                since=status.moment(trouble.since), reason=_shown(trouble.reason)
+            )
+            for kind, trouble in moment.hooks.items()
+        },
         queue=status.Queue(
             waiting=moment.waiting,
             in_work=len(home.table),

@@ -55,6 +55,10 @@ def waiting(since: timedelta) -> status.Queue:
     return status.Queue(waiting=1, in_work=0, oldest_waiting=NOW - since)
 
 
+def refusing(minutes: int) -> status.HookTrouble:
+    return status.HookTrouble(since=NOW - timedelta(minutes=minutes), reason="refused")
+
+
 def gone() -> int:
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         process.wait()
@@ -73,6 +77,7 @@ EACH: dict[Cause, tuple[dict[str, Any], str]] = {
     Cause.DISK_FILLS: ({"disk": disk(0.5)}, "full in 12.0 hours"),
     Cause.WAITS_LONG: ({"queue": waiting(timedelta(minutes=61))}, "for 1 h 1 min"),
     Cause.FOLDER_HELD: ({"held_folders": {"cam1": "read-only", "b": "x"}}, "cam1/ cannot"),
+    Cause.HOOK_BEHIND: ({"hooks": {"webhook": refusing(10)}}, "webhook of hooks takes nothing"),
 }
 
 
@@ -98,6 +103,7 @@ def test_each_cause_is_found_by_itself_and_says_what_to_do(cause: Cause) -> None
         {"disk": disk(1.0)},
         {"disk": disk(None)},
         {"queue": waiting(timedelta(minutes=60))},
+        {"hooks": {"webhook": refusing(9)}},
     ],
 )
 def test_what_is_well(changes: dict[str, Any]) -> None:

@@ -231,3 +231,18 @@ def test_news_that_cannot_be_written_is_said(
     with pytest.raises(OSError, match="No space"):
         hooks.probe()
     hooks.stop()
+
+
+def test_since_when_and_why_nothing_is_taken(scene: Scene) -> None:
+    scene.receiver.refuses = lambda _: True
+    scene.sender.start()
+    assert scene.sender.trouble is None
+    scene.put("1")
+    wait_until(lambda: scene.events().count(Event.HOOK_FAILED) > 2)
+    trouble = scene.sender.trouble
+    assert trouble is not None
+    assert trouble.reason == "not today"
+    wait_until(lambda: scene.sender.trouble is not trouble)
+    assert scene.sender.trouble.since == trouble.since
+    scene.receiver.refuses = lambda _: False
+    wait_until(lambda: scene.sender.trouble is None)
