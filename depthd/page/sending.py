@@ -9,7 +9,7 @@ import os
 import re
 import time
 import zipfile
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
 from io import RawIOBase
 from urllib.parse import quote
 
@@ -127,11 +127,23 @@ def zip_answer(name: str, files: Sequence[tuple[str, Callable[[], Opened | None]
         name: of the archive.
         files: the name of each in it, and what opens it.
     """
-    return StreamingResponse(
-        zipped(files),
-        media_type="application/zip",
-        headers={"content-disposition": _attachment(name)},
-    )
+    return _Archive(zipped(files), headers={"content-disposition": _attachment(name)})
+
+
+class _Archive(StreamingResponse):
+    """An archive whose open file is closed when its reader has gone, not some time later."""
+
+    media_type = "application/zip"
+
+    def __init__(self, pieces: Generator[bytes, None, None], headers: Mapping[str, str]) -> None:
+        super().__init__(pieces, headers=headers)
+        self._pieces = pieces
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._pieces.close()
 
 
 class _Sink(RawIOBase):
@@ -159,7 +171,9 @@ def _plain(name: str) -> str:
     return _SEPARATORS.sub("_", name.encode(errors="replace").decode())
 
 
-def zipped(files: Sequence[tuple[str, Callable[[], Opened | None]]]) -> Iterator[bytes]:
+def zipped(
+    files: Sequence[tuple[str, Callable[[], Opened | None]]],
+) -> Generator[bytes, None, None]:
     """Piece by piece, an archive of files; see `zip_answer`."""
     sink = _Sink()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:

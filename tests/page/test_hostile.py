@@ -25,7 +25,7 @@ ODD = (
     "%2e%2e%2fetc%2fpasswd",
     "-rf",
     "CON",
-    "{{7*7}}${7*7}",
+    "{{7331*7331}}${7331*7331}",
 )
 
 
@@ -156,7 +156,7 @@ def test_odd_names_come_in_and_harm_nobody(page: Page, scene: Scene, odd: str, c
     shown = page.get(f"/photo?name={key}")
     assert shown.status == 200
     assert b"<>&" not in shown.content
-    assert b"49" not in shown.content or "7*7" not in odd
+    assert b"53743561" not in shown.content
     saved = page.get(f"/zip?name={key}")
     assert saved.status == 200
     assert saved.headers["content-disposition"].isprintable()
@@ -305,7 +305,7 @@ def test_a_reader_that_dawdles_is_let_go(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(guard, "SEND_PATIENCE", 0.01)
     scope = {
         "type": "http", "method": "GET", "path": "/", "raw_path": b"/", "query_string": b"",
-        "headers": [(b"host", b"localhost")],
+        "headers": [(b"host", b"localhost")], "http_version": "1.1",
     }  # fmt: skip
     with pytest.raises(BrokenOff):
         asyncio.run(guard.Guard(app, Gate(None, b""))(scope, never, never))
