@@ -28,7 +28,9 @@ CHANGES = (
 )
 # What supervisor and worker say to each other.
 WORDS = ("sendmsg", "sendto")
-EVERYTHING = os.environ.get("DEPTHD_TEST_FAULTS") == "all"  # else what fits beside other tests
+# Else what fits beside other tests. Not DEPTHD_...: that would be a key of the configuration.
+EVERY_CALL = os.environ.get("TEST_FAULTS") in ("calls", "all")
+EVERY_ERROR = os.environ.get("TEST_FAULTS") == "all"
 SETTINGS = ("intake.settle=0s", "model.input_size=64", "log.level=error", "disk.min_free=0")
 _FILE_THREADS = 3  # as the service has them
 
@@ -231,7 +233,7 @@ def points(
 
 def stride(layout: Layout, *, ordinary: int, unusual: int) -> int:
     """How many steps go by from one that is tried to the next."""
-    if EVERYTHING:
+    if EVERY_CALL:
         return 1
     return ordinary if layout is PLAIN else unusual
 

@@ -1,7 +1,7 @@
 """Every system call on files fails once or for a while; the running daemon gets over it.
 
 On an ordinary disk every third call meets one of the errors, in turn, on unusual layouts every
-twelfth; with DEPTHD_TEST_FAULTS=all each of the former meets every error, each of the latter one.
+twelfth; with TEST_FAULTS=calls each call meets one, with TEST_FAULTS=all each of the former all.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def test_it_resumes_by_itself_and_loses_nothing(
     def fail(forks: Forks, point: Point) -> None:
         errors = (
             ERRORS
-            if sweep.EVERYTHING and layout is PLAIN
+            if sweep.EVERY_ERROR and layout is PLAIN
             else (ERRORS[point.number % len(ERRORS)],)
         )
         for error in errors:

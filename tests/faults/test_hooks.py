@@ -1,7 +1,7 @@
 """The daemon is killed at every system call that changes files, and everybody is told all the same.
 
 The program is `tee`, which appends each piece of news to a file. Every fourth call; all with
-DEPTHD_TEST_FAULTS=all.
+TEST_FAULTS=calls.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def test_everybody_is_told_whenever_the_daemon_is_killed(trials: Trials) -> None
         harmless = tuple(f"{call}:error=EIO:when=60000" for call in sweep.CHANGES)
         order = trials.order(PLAIN, root, settings=_settings(root))
         counts = sweep.count_of(forks, order, harmless, root)
-    stride = 1 if sweep.EVERYTHING else 4
+    stride = 1 if sweep.EVERY_CALL else 4
     points = sweep.points(PLAIN, {"supervisor": counts}, ["supervisor"], stride)
     sweep.each(points, kill)
     print(f"hooks: {len(points)} kill points, met: {met}")

@@ -1,7 +1,7 @@
 """The daemon is killed at every system call that changes files, and started again.
 
 Every second call on an ordinary disk and every sixth on unusual layouts; all of them with
-DEPTHD_TEST_FAULTS=all.
+TEST_FAULTS=calls.
 """
 
 from __future__ import annotations
