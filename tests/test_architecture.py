@@ -39,8 +39,21 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("system", "worker"),
     },
     "page": {"config", "contract", "intake", "metres", "publish", "system"},
+    "backfill": {
+        *("channel", "config", "contract", "intake", "model", "supervisor", "system"),
+    },
     "cli": {
-        *("bench", "channel", "config", "contract", "estimate", "history", "intake", "model"),
+        *(
+            "backfill",
+            "bench",
+            "channel",
+            "config",
+            "contract",
+            "estimate",
+            "history",
+            "intake",
+            "model",
+        ),
         *("metres", "page", "publish", "render", "retention", "service", "spool", "supervisor"),
         *("system", "worker"),
     },

@@ -22,7 +22,8 @@ from depthd.contract.errors import DepthdError, ExitCode
 
 COMMANDS = (
     *("run", "demo", "process", "check", "camera", "status", "retry", "requeue", "hold", "release"),
-    *("reload", "prune", "explain", "logs", "page", "bench", "model", "config", "service"),
+    *("reload", "prune", "explain", "logs", "page", "backfill", "bench", "model", "config"),
+    "service",
 )
 DEBUG_VARIABLE = "DEPTHD_DEBUG"
 # What the system refuses to whoever started the command. Each place that can says more.

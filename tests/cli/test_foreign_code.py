@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "logs": ("logs",),
     "page": ("page", "--help"),
     "service": ("service", "--help"),
+    "backfill": ("backfill", "--help"),  # Ray: the whole of it in tests/backfill
     "camera": ("camera", "--help"),  # numpy and pictures: the whole of it in test_camera
 }
 

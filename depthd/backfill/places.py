@@ -1,0 +1,164 @@
+"""Addresses: a folder of this machine, or what pyarrow or fsspec can open. Reads and lists.
+
+Paths are cut out of addresses here and nowhere else, so that a key may hold any letter.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from urllib.parse import parse_qsl, urlencode
+
+from pyarrow import ArrowInvalid, ArrowNotImplementedError
+from pyarrow import fs as arrow
+
+from depthd.contract.errors import NoInputError, UnavailableError, UsageError
+
+_OF_ARROW = frozenset({"s3", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs"})
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A folder or a file.
+
+    Attributes:
+        scheme: empty on this machine.
+        host: the bucket, mostly; empty on this machine.
+        path: absolute on this machine, else without a slash at its beginning.
+        options: what stood behind the question mark, such as endpoint_override=HOST.
+    """
+
+    scheme: str
+    host: str
+    path: str
+    options: str = ""
+
+    @classmethod
+    def of(cls, text: str) -> Place:
+        """From what somebody typed; options may follow a question mark.
+
+        Raises:
+            UsageError: it is no address.
+        """
+        scheme, mark, rest = text.partition("://")
+        if not mark:
+            return cls("", "", os.path.abspath(os.path.expanduser(text)))
+        if scheme == "file":
+            return cls("", "", os.path.abspath(rest))
+        address, _, options = rest.partition("?")
+        host, _, path = address.partition("/")
+        if not scheme or not host:
+            raise UsageError(f"{text} is no address", "write SCHEME://BUCKET/PREFIX, or a folder")
+        return cls(scheme, host, path.strip("/"), options)
+
+    @property
+    def is_local(self) -> bool:
+        return not self.scheme
+
+    @property
+    def address(self) -> str:
+        """Without the options."""
+        return self.path if self.is_local else f"{self.scheme}://{self.host}/{self.path}"
+
+    def file(self, address: str) -> Place:
+        """The place of a photo that was listed here, or in a list that lies here."""
+        scheme, mark, rest = address.partition("://")
+        if not mark:
+            return Place("", "", address)
+        host, _, path = rest.partition("/")
+        return Place(scheme, host, path, self.options if scheme == self.scheme else "")
+
+    def below(self, name: str) -> Place:
+        path = f"{self.path}/{name}" if self.path else name
+        return Place(self.scheme, self.host, path, self.options)
+
+    def contains(self, other: Place) -> bool:
+        """Whether the other one is this one or lies in it."""
+        if (self.scheme, self.host) != (other.scheme, other.host):
+            return False
+        paths = [place.path for place in (self, other)]
+        if self.is_local:
+            paths = [os.path.realpath(path) for path in paths]
+        return f"{paths[1]}/".startswith(f"{paths[0]}/" if paths[0] else "")
+
+    def opened(self) -> tuple[arrow.FileSystem, str]:
+        """The file system, and the path as that takes it."""
+        if self.is_local:
+            return arrow.LocalFileSystem(), self.path
+        system = _system(self.scheme, self.host, self.options)
+        return system, self.path if self.scheme in ("hdfs", "viewfs") else self.in_bucket
+
+    @property
+    def in_bucket(self) -> str:
+        return f"{self.host}/{self.path}".rstrip("/")
+
+
+@lru_cache(maxsize=64)
+def _system(scheme: str, host: str, options: str) -> arrow.FileSystem:
+    if scheme in _OF_ARROW:
+        query = f"?{urlencode(parse_qsl(options))}" if options else ""
+        try:
+            return arrow.FileSystem.from_uri(f"{scheme}://{host}/{query}")[0]
+        except (ArrowInvalid, ArrowNotImplementedError, OSError) as error:
+            raise NoInputError(f"{scheme}://{host} cannot be opened: {error}") from error
+    import fsspec  # noqa: PLC0415 - rarely needed
+
+    try:
+        return arrow.PyFileSystem(arrow.FSSpecHandler(fsspec.filesystem(scheme)))
+    except (ValueError, ImportError) as error:
+        raise UnavailableError(
+            f"{scheme}:// cannot be opened: {error}",
+            "install the fsspec package for it beside depthd, on every node",
+        ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a folder holds."""
+
+    name: str
+    is_folder: bool
+
+
+def entries(place: Place) -> Iterator[Entry]:
+    """Folders and files of one folder, in the order of the paths below them; of S3 see `keys`."""
+    system, path = place.opened()
+    kinds = {arrow.FileType.File: False, arrow.FileType.Directory: True}
+    found = [
+        Entry(info.base_name, kinds[info.type])
+        for info in system.get_file_info(arrow.FileSelector(path))
+        if info.type in kinds
+    ]
+    yield from sorted(found, key=_as_path)
+
+
+def _as_path(entry: Entry) -> bytes:
+    return os.fsencode(entry.name) + (b"/" if entry.is_folder else b"")
+
+
+def keys(place: Place) -> Iterator[tuple[str, float]]:
+    """Key below the prefix and time of each object of S3, page by page, in S3's order.
+
+    Raises:
+        OSError: it cannot be listed.
+    """
+    import boto3  # noqa: PLC0415 - only for S3
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+    options = dict(parse_qsl(place.options))
+    more: dict[str, str] = {}
+    if endpoint := options.get("endpoint_override"):
+        more["endpoint_url"] = f"{options.get('scheme', 'https')}://{endpoint}"
+    if region := options.get("region"):
+        more["region_name"] = region
+    prefix = f"{place.path}/" if place.path else ""
+    client = boto3.client("s3", **more)
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=place.host, Prefix=prefix)
+    try:
+        for page in pages:
+            for item in page.get("Contents", ()):
+                yield item["Key"][len(prefix) :], item["LastModified"].timestamp()
+    except (BotoCoreError, ClientError) as error:
+        raise OSError(str(error)) from error

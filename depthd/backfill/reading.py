@@ -1,0 +1,146 @@
+"""Photos' bytes, fetched ahead of the worker into open files without a name.
+
+Whatever belongs to one photo becomes its failure. A store that is away as a whole ends the unit.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from depthd.backfill.places import Place
+from depthd.backfill.units import Photo
+from depthd.contract.errors import FaultCode, PhotoError, TemporaryError
+from depthd.system import files
+
+_AHEAD = 8  # photos
+_TRIES = 4
+_PATIENCE = 0.5  # seconds before the second try; doubles
+_AWAY = 16  # photos in a row that could not be read: it is not the photos
+_OWN_FAULT = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
+_BYTES_A_PIXEL = 8  # as the worker has it
+_PIECE = 1 << 22
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A photo, open for reading, or why it could not be read."""
+
+    photo: Photo
+    handle: int = -1
+    error: PhotoError | None = None
+
+
+class Reader:
+    """Reads some photos ahead.
+
+    Args:
+        source: that they were listed in.
+        max_pixels: worker.max_pixels.
+    """
+
+    def __init__(self, source: Place, max_pixels: int) -> None:
+        self._source = source
+        self._limit = max_pixels * _BYTES_A_PIXEL
+        self._pool = ThreadPoolExecutor(_AHEAD // 2, thread_name_prefix="read")
+
+    def read(self, photos: Sequence[Photo]) -> Iterator[Fetched]:
+        """Each photo, in order.
+
+        Raises:
+            TemporaryError: the source is away.
+        """
+        waiting = iter(photos)
+        ahead: deque[Future[Fetched]] = deque()
+        away = 0
+        try:
+            while True:
+                while len(ahead) < _AHEAD and (photo := next(waiting, None)) is not None:
+                    ahead.append(self._pool.submit(self._fetch, photo))
+                if not ahead:
+                    return
+                fetched = ahead[0].result()
+                ahead.popleft()
+                is_away = isinstance(fetched.error, _Away)
+                away = away + 1 if is_away else 0
+                if away >= _AWAY:
+                    raise TemporaryError(f"the source cannot be read: {fetched.error}")
+                yield fetched
+        finally:
+            for future in ahead:
+                if not future.cancel() and future.exception() is None:
+                    _close(future.result())
+
+    def _fetch(self, photo: Photo) -> Fetched:
+        if photo.trouble:
+            return Fetched(photo, error=PhotoError(FaultCode.UNREADABLE, photo.trouble))
+        try:
+            return Fetched(photo, self._open(photo))
+        except PhotoError as error:
+            return Fetched(photo, error=error)
+
+    def _open(self, photo: Photo) -> int:
+        place = self._source.file(photo.address)
+        try:
+            if place.is_local:
+                return _open_local(place.path)
+            return self._download(place)
+        except _OWN_FAULT as error:
+            words = error.strerror or str(error)
+            raise PhotoError(FaultCode.UNREADABLE, words) from error
+        except OSError as error:
+            raise _Away(FaultCode.UNREADABLE, str(error)) from error
+
+    def _download(self, place: Place) -> int:
+        for attempt in range(_TRIES):
+            handle = os.memfd_create("photo")
+            try:
+                self._copy(place, handle)
+            except BaseException as error:
+                os.close(handle)
+                if isinstance(error, _OWN_FAULT) or not isinstance(error, OSError):
+                    raise
+                if attempt + 1 == _TRIES:
+                    raise
+                time.sleep(_PATIENCE * 2**attempt)
+            else:
+                return handle
+        raise AssertionError
+
+    def _copy(self, place: Place, handle: int) -> None:
+        system, path = place.opened()
+        with system.open_input_file(path) as file:
+            if file.size() > self._limit:
+                words = f"the file has more than {self._limit} bytes"
+                raise PhotoError(FaultCode.TOO_LARGE, words)
+            while piece := file.read(_PIECE):
+                files.write_all(handle, piece)
+
+
+def _close(fetched: Fetched) -> None:
+    if fetched.handle >= 0:
+        os.close(fetched.handle)
+
+
+class _Away(PhotoError):
+    """It may be the store that is at fault."""
+
+
+def _open_local(path: str) -> int:
+    """A regular file that is no link; a pipe would wait for a writer."""
+    folder, name = os.path.split(path)
+    parent = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        return files.open_regular(name, parent)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EINVAL, errno.ENXIO):
+            words = "it is no regular file"
+            raise PhotoError(FaultCode.UNREADABLE, words) from error
+        raise
+    finally:
+        os.close(parent)
