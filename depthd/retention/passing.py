@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from depthd.retention.limits import Limits
 from depthd.retention.removal import Remover
 from depthd.retention.selection import MOST, Selection
 from depthd.retention.survey import Survey
+from depthd.system.locks import locked
 
 _LOCK = ".prune.lock"
 
@@ -54,16 +53,12 @@ def only_pass(state: Path) -> Iterator[None]:
     Raises:
         Busy: another one is.
     """
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    handle = os.open(state / _LOCK, flags, 0o600)
-    try:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            stack.enter_context(locked(state / _LOCK, waits=False))
         except BlockingIOError as error:
             raise Busy from error
         yield
-    finally:
-        os.close(handle)
 
 
 def one_pass(

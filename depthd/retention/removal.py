@@ -6,10 +6,8 @@ leaves what the next one finds: an original in done/, or a reason in failed/.
 
 from __future__ import annotations
 
-import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,20 +19,14 @@ from depthd.publish.sets import Set, read_set, remove_leftovers, remove_set
 from depthd.retention.items import Identity, Item, Kind
 from depthd.spool import original_path
 from depthd.system import files
+from depthd.system.locks import locked
 
 _LOCK = ".retention.lock"
 
 
-@contextmanager
-def alone(state: Path) -> Iterator[None]:
+def alone(state: Path) -> AbstractContextManager[None]:
     """Nobody moves or removes a photo that is done meanwhile: neither a pass nor `requeue`."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    handle = os.open(state / _LOCK, flags, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
+    return locked(state / _LOCK)
 
 
 @dataclass(frozen=True)

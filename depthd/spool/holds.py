@@ -5,14 +5,13 @@ Written by commands, read by the daemon, whichever of them runs. Knows that one 
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from depthd.system import files
+from depthd.system.locks import locked
 
 FILE_NAME = "holds.json"
 EVERYTHING = ""  # the inbox itself
@@ -79,7 +78,7 @@ class HoldsFile:
         Raises:
             HoldsUnclear, OSError: nothing is changed.
         """
-        with files.directory(self._state) as folder, self._alone(folder):
+        with files.directory(self._state) as folder, locked(self._state / _LOCK):
             held = to(self.read())
             data = json.dumps({"schema": _SCHEMA, "held": dict(held)}, indent=2).encode() + b"\n"
             group = os.fstat(folder).st_gid
@@ -87,14 +86,3 @@ class HoldsFile:
             os.rename(_NEW, FILE_NAME, src_dir_fd=folder, dst_dir_fd=folder)
             os.fsync(folder)
         return held
-
-    @contextmanager
-    def _alone(self, folder: int) -> Iterator[None]:
-        """No other command changes it meanwhile."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        handle = os.open(_LOCK, flags, 0o600, dir_fd=folder)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(handle)
