@@ -44,9 +44,9 @@ class Queue:
         if not self._folder.exists():  # somebody has tidied up
             self._make()
         with files.directory(self._folder) as folder:
-            files.write_durably(hidden, [content], folder, mode=0o600, group=os.getegid())
-            os.rename(hidden, name, src_dir_fd=folder, dst_dir_fd=folder)
-            os.fsync(folder)
+            files.replace_durably(
+                name, content, folder, temporary=hidden, mode=0o600, group=os.getegid()
+            )
 
     def oldest(self, count: int) -> tuple[list[str], int]:
         """Names of the oldest, which sort by their time, and how many there are in all."""

@@ -82,7 +82,5 @@ class HoldsFile:
             held = to(self.read())
             data = json.dumps({"schema": _SCHEMA, "held": dict(held)}, indent=2).encode() + b"\n"
             group = os.fstat(folder).st_gid
-            files.write_durably(_NEW, [data], folder, mode=0o640, group=group)
-            os.rename(_NEW, FILE_NAME, src_dir_fd=folder, dst_dir_fd=folder)
-            os.fsync(folder)
+            files.replace_durably(FILE_NAME, data, folder, temporary=_NEW, mode=0o640, group=group)
         return held

@@ -127,10 +127,9 @@ def write_first_record(job: Job, folder: int) -> None:
 
 def write_record(job: Job, folder: int) -> None:
     """Replace the record in the job's open folder, safe from a power cut."""
-    temporary = f"{RECORD}.new"
-    files.write_durably(temporary, [encode(job)], folder, mode=0o600, group=os.getegid())
-    os.rename(temporary, RECORD, src_dir_fd=folder, dst_dir_fd=folder)
-    os.fsync(folder)
+    files.replace_durably(
+        RECORD, encode(job), folder, temporary=f"{RECORD}.new", mode=0o600, group=os.getegid()
+    )
 
 
 def encode(job: Job) -> bytes:

@@ -417,6 +417,24 @@ def write_all(handle: int, data: bytes | memoryview) -> None:
         rest = rest[os.write(handle, rest) :]
 
 
+def replace_durably(
+    name: str, data: bytes, folder: int, *, temporary: str, mode: int, group: int
+) -> None:
+    """Write a file in the place of whatever has its name; on the disk when this returns.
+
+    Args:
+        name: in the folder.
+        data: its content.
+        folder: open handle.
+        temporary: the name that it has on the way, which nobody else uses.
+        mode: its rights.
+        group: its group.
+    """
+    write_durably(temporary, [data], folder, mode=mode, group=group)
+    os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+    os.fsync(folder)
+
+
 def write_atomic(path: Path, data: bytes, mode: int = 0o640) -> None:
     """Replace a file that only one process writes: readers see the old or the new one.
 
