@@ -236,8 +236,7 @@ class Service:
         if now >= self._intake_due or self._intake_woke:
             self._intake_woke = False
             self._intake_due = self._intake.work(now)
-        wishes += [self._intake_due, self._tick(now), self._cleaner.turn(now)]
-        self._watch_sources()  # before another source gets the number of one that has ended
+        wishes += [self._intake_due, self._tick(now)]
         if self._next_parts is not None and not self._dispatcher.is_working:
             self._exchange_parts(self._next_parts)
         if self._keeper.wants_exchange and not self._dispatcher.is_working:
@@ -248,6 +247,8 @@ class Service:
             wishes.append(self._probe(now))
         if self._stop_deadline is not None:
             wishes.append(self._stop_deadline)
+        # Last: a source that got the number of one that is closed here would not be watched.
+        wishes.append(self._cleaner.turn(now))
         self._watch_sources()
         if not self._filework.is_threaded and (self._filework.pending or self._beside.pending):
             return now
