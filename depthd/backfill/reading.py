@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from depthd.backfill.places import Place
 from depthd.backfill.units import Photo
-from depthd.contract.errors import FaultCode, PhotoError, TemporaryError
+from depthd.contract.errors import FaultCode, PhotoError, TemporaryError, words_of
 from depthd.system import files
 
 _AHEAD = 8  # photos
@@ -91,7 +91,7 @@ class Reader:
                 return _open_local(place.path)
             return self._download(place)
         except _OWN_FAULT as error:
-            words = error.strerror or str(error)
+            words = words_of(error)
             raise PhotoError(FaultCode.UNREADABLE, words) from error
         except OSError as error:
             raise _Away(FaultCode.UNREADABLE, str(error)) from error

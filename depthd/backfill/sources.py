@@ -17,7 +17,7 @@ from pyarrow import fs as arrow
 from depthd.backfill.places import Entry, Place, entries, keys
 from depthd.backfill.units import Photo
 from depthd.config import Intake
-from depthd.contract.errors import NoInputError
+from depthd.contract.errors import NoInputError, words_of
 from depthd.contract.names import printable
 from depthd.intake.patterns import Names
 
@@ -63,7 +63,7 @@ def _in_folders(place: Place, intake: Intake) -> Iterator[Photo]:
         try:
             found = list(look(folder))
         except OSError as error:  # one that is closed is a failure of its own, not the end
-            yield Photo(prefix, folder.address, trouble=error.strerror or str(error))
+            yield Photo(prefix, folder.address, trouble=words_of(error))
             return
         for entry in found:
             name, here = prefix + entry.name, folder.below(entry.name)

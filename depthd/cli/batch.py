@@ -20,7 +20,7 @@ from depthd.cli.report import report
 from depthd.cli.results import Done
 from depthd.config import Config, FolderPolicy
 from depthd.config.rolling import RollingRanges
-from depthd.contract.errors import FAULTS, ExitCode, OutputError
+from depthd.contract.errors import FAULTS, ExitCode, OutputError, words_of
 from depthd.contract.manifest import Facts
 from depthd.contract.names import printable, timestamp
 from depthd.estimate.estimator import DepthEstimator
@@ -143,7 +143,7 @@ class _Batch:
                     continue
                 self.skipped += 1
             except OSError as error:
-                self._say_failed(photo, error.strerror or str(error))
+                self._say_failed(photo, words_of(error))
             self._bar.advance(self._line)
 
     def _submit_next(self) -> None:

@@ -38,6 +38,13 @@ EXIT_MEANINGS: dict[ExitCode, str] = {
 }
 
 
+def words_of(error: BaseException) -> str:
+    """An error for people: what the system said, without number and path, or its own text."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error)
+
+
 class DepthdError(Exception):
     """A command cannot go on. `message` says what and where, `hint` what to do."""
 

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 
 from depthd.config import Config
+from depthd.contract.errors import words_of
 from depthd.contract.events import Emit, Event
 from depthd.intake.mounts import shared_type
 from depthd.intake.watch import Watcher
@@ -160,7 +161,7 @@ class Attachment:
             with files.directory(self._inbox) as handle:
                 status = os.fstat(handle)
         except OSError as error:
-            self.lose(error.strerror or str(error))
+            self.lose(words_of(error))
             return None
         return status.st_dev, status.st_ino
 

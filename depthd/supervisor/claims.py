@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 from functools import partial
 
 from depthd.config import Config
+from depthd.contract.errors import words_of
 from depthd.intake import Candidate, Intake
 from depthd.intake.candidate import Hold
 from depthd.spool import Vanished
@@ -95,10 +96,8 @@ class Claims:
             self._gate.close(missed.general, self._clock())
         if missed.general is not None or isinstance(missed.error, Vanished):
             intake.put_back(missed.candidate)
-        elif isinstance(missed.error, OSError):
-            intake.refuse(missed.candidate, missed.error.strerror or str(missed.error))
         else:
-            intake.refuse(missed.candidate, str(missed.error))
+            intake.refuse(missed.candidate, words_of(missed.error))
 
     def _broke(self, intake: Intake, candidates: list[Candidate], error: Exception) -> None:
         """Nothing is known of any of them; what was claimed is found by the next start."""

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 
 from depthd.config import Config
+from depthd.contract.errors import words_of
 from depthd.supervisor.filework import FileWork
 from depthd.supervisor.usage import Room, look_at
 
@@ -56,5 +57,4 @@ class DiskWatch:
 
     def _failed(self, config: Config, error: Exception) -> None:
         self._is_looking = False
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        self.room, self.trouble = None, f"{config.folder('outbox')}: {reason}"
+        self.room, self.trouble = None, f"{config.folder('outbox')}: {words_of(error)}"

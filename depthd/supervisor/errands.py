@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from depthd.config import Config
-from depthd.contract.errors import FaultCode
+from depthd.contract.errors import FaultCode, words_of
 from depthd.contract.manifest import Facts
 from depthd.contract.names import SetName
 from depthd.hooks.hooks import Hooks, NotQueued
@@ -142,7 +142,7 @@ class Errands:
         unread: dict[str, str] = {}
         for each in self.spool.sweep(only):
             if isinstance(each, OSError):
-                unread[str(each.filename)] = _words(each)
+                unread[str(each.filename)] = words_of(each)
             else:
                 jobs.append(self._recover(each))
         if not only and not unread and not any(each.must_settle for each in jobs):
@@ -187,7 +187,7 @@ class Errands:
         try:
             self.spool.probe()
         except OSError as error:
-            return f"{self.spool.work}: {_words(error)}"
+            return f"{self.spool.work}: {words_of(error)}"
         return None
 
     def begin(self, job: Job, *, must_count: bool) -> Opened:
@@ -289,19 +289,19 @@ class Errands:
             typical: bytes of results of an ordinary photo.
         """
         if isinstance(error, NotQueued):
-            return Trouble("service", _words(error))
+            return Trouble("service", words_of(error))
         place = self._place(stage)
-        reason = f"{place.root}: {_words(error)}"
+        reason = f"{place.root}: {words_of(error)}"
         try:
             self.spool.probe()
             place.probe(typical)
         except OSError as general:
-            return Trouble("service", f"{place.root}: {_words(general)}")
+            return Trouble("service", f"{place.root}: {words_of(general)}")
         try:
             under_accepted_name(name, lambda form: _probe_folder(place, form))
         except OSError as local:
             folder = "/".join(name.folders) or "."
-            return Trouble("folder", f"{place.root}/{folder}: {_words(local)}")
+            return Trouble("folder", f"{place.root}/{folder}: {words_of(local)}")
         return Trouble("photo", reason)
 
     def _place(self, stage: Stage) -> Place:
@@ -317,7 +317,7 @@ class Errands:
             try:
                 place.probe(typical if place is self._places.outbox else 1)
             except OSError as error:
-                raise OSError(f"{place.root}: {_words(error)}") from error
+                raise OSError(f"{place.root}: {words_of(error)}") from error
 
 
 def _probe_folder(place: Place, name: SetName) -> None:
@@ -327,9 +327,3 @@ def _probe_folder(place: Place, name: SetName) -> None:
 
 def _claimed(job: Job) -> Claimed:
     return Claimed(job.id, job.name, job.stamp)
-
-
-def _words(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error)

@@ -10,6 +10,7 @@ import os
 import time
 from pathlib import Path
 
+from depthd.contract.errors import words_of
 from depthd.contract.events import Event
 from depthd.supervisor.log_line import Entry, entry_of
 
@@ -46,7 +47,7 @@ class LogFile:
         except OSError as error:
             self._lost += 1
             if self._lost == 1:
-                reason = error.strerror or str(error)
+                reason = words_of(error)
                 return entry_of(Event.LOG_LOST, file=str(self._path), reason=reason)
             return None
         return news

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from depthd.config import Config
+from depthd.contract.errors import words_of
 from depthd.contract.events import Event
 from depthd.contract.health import Judged, judge
 from depthd.contract.status import Status
@@ -92,7 +93,7 @@ class Telling:
     def _lost(self, path: Path, error: Exception) -> None:
         """Said once for each reason."""
         self._is_writing = False
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        reason = words_of(error)
         if reason != self._trouble:
             self._trouble = reason
             self._events.emit(Event.METRICS_LOST, file=os.fspath(path), reason=reason)

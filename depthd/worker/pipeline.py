@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from depthd.channel.messages import Blocked, Broken, Message, Refused, Rendered, Started, Work
 from depthd.config import FolderPolicy
-from depthd.contract.errors import FaultCode, PhotoError
+from depthd.contract.errors import FaultCode, PhotoError, words_of
 from depthd.contract.formats import Format
 from depthd.contract.manifest import Facts, FileFacts
 from depthd.contract.status import moment
@@ -307,7 +307,7 @@ def _read(descriptor: int, limit: int) -> bytes:
     except OSError as error:
         if error.errno not in _DISK_TROUBLE:
             raise
-        raise PhotoError(FaultCode.UNREADABLE, error.strerror or str(error)) from error
+        raise PhotoError(FaultCode.UNREADABLE, words_of(error)) from error
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
