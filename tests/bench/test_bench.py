@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from foreign_code import ForeignCode
+from statuses import quiet_status
 
 from depthd import cli
 from depthd.bench.machine import Machine
@@ -93,17 +94,9 @@ def test_what_a_photo_takes_on_the_disk(root: Path, tmp_path: Path) -> None:
 
 
 def a_status(photos_a_day: float) -> status.Status:
-    now = datetime.now(UTC)
-    return status.Status(
-        version="1",
-        pid=1,
+    return quiet_status(
+        datetime.now(UTC),
         state="stopped",
-        started=now,
-        updated=now,
-        queue=status.Queue(waiting=0, in_work=0),
-        done=0,
-        failed=0,
-        rates=status.Rates(last_minute=0, last_15_minutes=0),
         worker=status.Worker(pid=None, ready=False, restarts=0),
         disk=status.Disk(free=0, min_free=0, photos_a_day=photos_a_day),
     )

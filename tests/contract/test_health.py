@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from statuses import quiet_status
 
 from depthd import cli
 from depthd.contract import status
@@ -21,20 +22,8 @@ HOUR = 3600.0
 
 
 def make(**changes: Any) -> status.Status:
-    made = status.Status(
-        version="1",
-        pid=os.getpid(),
-        state="running",
-        started=NOW - timedelta(hours=30),
-        updated=NOW,
-        queue=status.Queue(waiting=0, in_work=0),
-        done=0,
-        failed=0,
-        rates=status.Rates(last_minute=0, last_15_minutes=0),
-        worker=status.Worker(pid=1, ready=True, restarts=0),
-        model=model(fallback=False),
-    )
-    return made.model_copy(update=changes)
+    started = NOW - timedelta(hours=30)
+    return quiet_status(NOW, **{"started": started, "model": model(fallback=False), **changes})
 
 
 def model(*, fallback: bool) -> status.Model:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from statuses import quiet_status
 
 from depthd import cli
 from depthd.contract import status
@@ -40,19 +41,8 @@ class Box:
 
     def status(self, **changes: Any) -> None:
         now = datetime.now(UTC)
-        made = status.Status(
-            version="1",
-            pid=os.getpid(),
-            state="running",
-            started=now,
-            updated=now,
-            queue=status.Queue(waiting=7, in_work=0),
-            done=0,
-            failed=0,
-            rates=status.Rates(last_minute=0, last_15_minutes=0),
-            worker=status.Worker(pid=1, ready=True, restarts=0),
-        )
-        StatusFile(self.root / "state").write(made.model_copy(update=changes))
+        queue = status.Queue(waiting=7, in_work=0)
+        StatusFile(self.root / "state").write(quiet_status(now, **{"queue": queue, **changes}))
 
     def log(self, *events: tuple[str, dict[str, Any]], file: str = "depthd.jsonl") -> None:
         lines = ""

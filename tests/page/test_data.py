@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 import pytest
 from page.scene import Page, Scene
+from statuses import quiet_status
 from unprivileged import needs_root
 
 from depthd.contract import status
@@ -313,20 +314,7 @@ def test_the_first_page_says_why_the_service_is_not_well(page: Page, scene: Scen
     model = status.Model(
         name="builtin", sha256="0", fallback=True, engine="openvino", precision="f32"
     )
-    told = status.Status(
-        version="1",
-        pid=os.getpid(),
-        state="running",
-        started=now,
-        updated=now,
-        queue=status.Queue(waiting=0, in_work=0),
-        done=0,
-        failed=0,
-        rates=status.Rates(last_minute=0, last_15_minutes=0),
-        worker=status.Worker(pid=1, ready=True, restarts=0),
-        model=model,
-        held_by_operator={".": now},
-    )
+    told = quiet_status(now, model=model, held_by_operator={".": now})
     file = scene.root / "state/status.json"
     file.write_text(told.model_dump_json())
     try:
