@@ -64,10 +64,12 @@ class Removed:
         item: what it was.
         why: the limit that said so.
         size: bytes.
+        results: bytes of these that lay in the outbox.
         job: of a photo, as its manifest or reason has it; empty where neither is there.
     """
 
     item: Item
     why: Why
     size: int
+    results: int
     job: str

@@ -37,6 +37,7 @@ def describe(gone: Removed, now: float) -> dict[str, object]:
         "job": gone.job,
         "why": gone.why.value,
         "bytes": gone.size,
+        "results": gone.results,
         "age_s": round(now - gone.item.since),
     }
 

@@ -104,7 +104,7 @@ def one_pass(
             continue
         selection.freed(item, gone.size)
         removed, size = removed + 1, size + gone.size
-        told(Removed(item, why, gone.size, gone.job))
+        told(Removed(item, why, gone.size, gone.results, gone.job))
         rest(time.perf_counter() - begun)
     until = selection.until() if selection.is_full else None
     return Outcome(survey.counts, survey.sizes, removed, size, tuple(troubles[:20]), until)

@@ -31,10 +31,11 @@ def alone(state: Path) -> AbstractContextManager[None]:
 
 @dataclass(frozen=True)
 class Gone:
-    """What went: bytes, and the job whose it was as far as that is known."""
+    """What went: bytes, those in the outbox, and the job whose it was as far as that is known."""
 
     size: int
-    job: str
+    results: int = 0
+    job: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class Remover:
             case Kind.LOG:
                 with files.directory(self.log) as folder:
                     size = self._unlink(item.name.base, item.original, folder)
-                    return None if size is None else Gone(size, "")
+                    return None if size is None else Gone(size)
 
     def _done(self, item: Item) -> Gone | None:
         done, name = self.places.done, item.name
@@ -84,12 +85,12 @@ class Remover:
             job = str(found.manifest.get("job")) if found else ""
             if self._has(job):
                 return None
-            size = self._results(item, found)
+            size = results = self._results(item, found)
             if folder is not None:
                 if item.original is not None:
                     size += self._unlink(name.base, item.original, folder) or 0
                 size += self._skipped(name, folder, done.owner())
-            return Gone(size, job) if size else None
+            return Gone(size, results, job) if size else None
 
     def _results(self, item: Item, found: Set | None) -> int:
         """Bytes of results that went."""
@@ -136,7 +137,7 @@ class Remover:
             if item.original is not None:
                 size += self._unlink(item.name.base, item.original, folder) or 0
             size += self._unlink(item.name.error_note, Identity.of(known), folder) or 0
-            return Gone(size, job)
+            return Gone(size, job=job)
 
     def _unlink(self, base: str, meant: Identity | None, folder: int) -> int | None:
         about = about_plain(base, folder)

@@ -39,7 +39,7 @@ class DiskWatch:
             return
         self._is_looking = True
         self._filework.submit(
-            partial(look_at, config.folder("outbox"), config.folder("done")),
+            partial(look_at, {name: config.folder(name) for name in ("outbox", "done", "failed")}),
             partial(self._looked, config),
             partial(self._failed, config),
         )

@@ -223,7 +223,7 @@ class Homeward:
         entry.close_outlets()
         size = sum(file.bytes for file in entry.facts.files)
         self._sizes.append(size)
-        self.usage.add(now, results=size, original=entry.job.size)
+        self.usage.add(now, outbox=size, done=entry.job.size)
         self._emit(
             Event.PHOTO_PUBLISHED,
             job=entry.job.id,
@@ -249,10 +249,11 @@ class Homeward:
         )
 
     def _skipped(self, entry: Entry, place: str) -> None:
-        job = entry.job
+        job, now = entry.job, self._clock()
         self.holds.over(entry, worked=True)
-        self.table.move(entry, State.DONE, self._clock())
+        self.table.move(entry, State.DONE, now)
         self.totals.skipped += 1
+        self.usage.add(now, done=job.size)
         self._emit(Event.PHOTO_SKIPPED, job=job.id, name=job.name, newer=job.newer, original=place)
 
     def _failed(self, entry: Entry, verdict: Verdict, place: str) -> None:
@@ -260,7 +261,7 @@ class Homeward:
         self.holds.over(entry, worked=False)
         self.table.move(entry, State.FAILED, now)
         self.totals.failed += 1
-        self.usage.add(now, results=0, original=entry.job.size)
+        self.usage.add(now, failed=entry.job.size)
         self.finished_at.append(now)
         at = datetime.fromtimestamp(round(time.time(), 3), UTC)
         self.failures.append(Failure(name=entry.job.name, code=verdict.code, at=at))

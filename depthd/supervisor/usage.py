@@ -6,10 +6,10 @@ Knows bytes and the time that it is told; of files only on which disk they lie.
 from __future__ import annotations
 
 import os
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from depthd.contract.events import Event
@@ -22,36 +22,41 @@ DAY = _HOURS * _HOUR
 
 @dataclass(frozen=True)
 class Room:
-    """A look at the results' disk: bytes free, and whether originals come to lie on it as well."""
+    """A look at the results' disk: bytes free, and which folders lie on it."""
 
     free: int
-    holds_originals: bool
+    folders: frozenset[str]
 
 
-def look_at(outbox: Path, done: Path) -> Room:
+def look_at(folders: Mapping[str, Path]) -> Room:
     """The room where results go.
+
+    Args:
+        folders: `outbox` and those of originals, by name.
 
     Raises:
         OSError: the outbox cannot be looked at.
     """
-    disk = os.statvfs(outbox)
-    holds_originals = False
-    with suppress(OSError):
-        holds_originals = os.stat(done).st_dev == os.stat(outbox).st_dev
-    return Room(disk.f_bavail * disk.f_frsize, holds_originals)
+    outbox = folders["outbox"]
+    disk, device = os.statvfs(outbox), os.stat(outbox).st_dev
+    here = set()
+    for name, folder in folders.items():
+        with suppress(OSError):
+            if os.stat(folder).st_dev == device:
+                here.add(name)
+    return Room(disk.f_bavail * disk.f_frsize, frozenset(here))
 
 
 @dataclass
 class _Hour:
     number: int
     published: int = 0
-    results: int = 0
-    originals: int = 0
-    freed: int = 0
+    taken: Counter[str] = field(default_factory=Counter)  # bytes by folder
+    freed: Counter[str] = field(default_factory=Counter)
 
 
 class Usage:
-    """Counts what came to lie on the disk.
+    """Counts what came to lie in `outbox`, `done` and `failed`.
 
     Args:
         now: seconds of a clock that never goes back.
@@ -61,24 +66,17 @@ class Usage:
         self._since = now
         self._hours: deque[_Hour] = deque(maxlen=_HOURS)
 
-    def add(self, now: float, *, results: int, original: int) -> None:
-        """A photo is home.
-
-        Args:
-            now: the time.
-            results: bytes in the outbox; 0 for one that failed.
-            original: bytes in done/ or failed/.
-        """
+    def add(self, now: float, *, outbox: int = 0, done: int = 0, failed: int = 0) -> None:
+        """A photo is home: bytes by folder; of results only where some are published."""
         hour = self._hour(now)
-        hour.published += results > 0
-        hour.results += results
-        hour.originals += original
+        hour.published += outbox > 0
+        hour.taken.update(outbox=outbox, done=done, failed=failed)
 
     def heed(self, now: float, event: Event, fields: Mapping[str, object]) -> None:
         """What `retention` has removed makes room."""
-        freed = fields.get("bytes")
-        if event is Event.RETENTION_OVER and isinstance(freed, int):
-            self._hour(now).freed += freed
+        folder, size, results = (fields.get(key) for key in ("kind", "bytes", "results"))
+        if event is Event.PHOTO_REMOVED and isinstance(size, int) and isinstance(results, int):
+            self._hour(now).freed.update({"outbox": results, str(folder): size - results})
 
     def _hour(self, now: float) -> _Hour:
         number = int(now // _HOUR)
@@ -94,10 +92,11 @@ class Usage:
         first = int(now // _HOUR) - _HOURS
         hours = [hour for hour in self._hours if hour.number > first]
         published = sum(hour.published for hour in hours)
-        results = sum(hour.results for hour in hours)
-        taken = results + sum(hour.originals for hour in hours) * room.holds_originals
+        results = sum(hour.taken["outbox"] for hour in hours)
+        taken = sum(hour.taken[folder] for hour in hours for folder in room.folders)
+        freed = sum(hour.freed[folder] for hour in hours for folder in room.folders)
         days = min(DAY, max(_HOUR, now - self._since)) / DAY
-        fills_a_day = max(0, taken - sum(hour.freed for hour in hours)) / days
+        fills_a_day = max(0, taken - freed) / days
         return Disk(
             free=room.free,
             min_free=min_free,

@@ -84,6 +84,7 @@ def start(root: Path) -> Iterator[Start]:
 
 
 def test_the_daemon_removes_and_says_so(root: Path, start: Start) -> None:
+    size = (root / "done/cam/old.jpg").stat().st_size
     beside = start(done="7d")
     assert beside.turn() == 60.0
     assert beside.cleaner.sources() == set()
@@ -95,6 +96,7 @@ def test_the_daemon_removes_and_says_so(root: Path, start: Start) -> None:
     assert fields["kind"] == "done"
     assert fields["why"] == "age"
     assert fields["job"]
+    assert fields["bytes"] - fields["results"] == size
     beside.turn_until(lambda: not beside.cleaner.sources())
     assert visible(root / "done") == {"new.jpg"}
     assert beside.turn() == 60.0 + 900.0
