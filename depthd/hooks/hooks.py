@@ -15,6 +15,7 @@ from depthd.hooks.sender import Patience, Receiver, Sender, Trouble
 from depthd.hooks.webhook import Webhook
 
 FOLDER = "hooks"  # in state/
+_LAST_WORDS = 1.0  # seconds for what is under way at the end
 
 
 class NotQueued(OSError):
@@ -31,6 +32,10 @@ class Hooks:
         patience: for how long.
         is_at_work: whether a job has not come home yet.
         emit: writes a log event; called on threads.
+        former: hooks that were told to `end`, in whose place these come.
+
+    Attributes:
+        senders: by kind.
     """
 
     def __init__(
@@ -41,15 +46,16 @@ class Hooks:
         patience: Patience,
         is_at_work: Callable[[str], bool],
         emit: Emit,
+        former: Hooks | None = None,
     ) -> None:
         self._on = frozenset(on)
         self._queues = {kind: Queue(state / FOLDER / kind) for kind in receivers}
-        self._senders = [
-            Sender(kind, self._queues[kind], receiver, patience, is_at_work, emit)
+        self.senders = {
+            kind: Sender(kind, self._queues[kind], receiver, patience, is_at_work, emit)
             for kind, receiver in receivers.items()
-        ]
-        for sender in self._senders:
-            sender.start()
+        }
+        for kind, sender in self.senders.items():
+            sender.start(former.senders.get(kind) if former else None)
 
     def wants(self, happened: Happened) -> bool:
         """Whether anybody is to be told."""
@@ -71,12 +77,12 @@ class Hooks:
 
     def over(self) -> None:
         """The photo is home: tell it."""
-        for sender in self._senders:
+        for sender in self.senders.values():
             sender.wake()
 
     def troubles(self) -> dict[str, Trouble]:
         """Receivers that take nothing now, by kind."""
-        found = {sender.kind: sender.trouble for sender in self._senders}
+        found = {kind: sender.trouble for kind, sender in self.senders.items()}
         return {kind: trouble for kind, trouble in found.items() if trouble is not None}
 
     def probe(self) -> None:
@@ -84,11 +90,24 @@ class Hooks:
         for queue in self._queues.values():
             queue.probe()
 
+    def end(self) -> None:
+        """Tell nothing more; what waits stays on the disk. Does not wait for what is under way."""
+        for sender in self.senders.values():
+            sender.end()
+
     def stop(self, patience: float = 0.0) -> None:
-        """Tell what waits for so many seconds in all; the rest stays on the disk."""
+        """Tell what waits for so many seconds in all, then end."""
+        if patience > 0:
+            for sender in self.senders.values():
+                sender.finish()
+            self._join(patience)
+        self.end()
+        self._join(_LAST_WORDS)
+
+    def _join(self, patience: float) -> None:
         deadline = time.monotonic() + patience
-        for sender in self._senders:
-            sender.stop(max(0.0, deadline - time.monotonic()))
+        for sender in self.senders.values():
+            sender.join(max(0.0, deadline - time.monotonic()))
 
 
 def make_queues(config: Config) -> None:
@@ -102,13 +121,16 @@ def make_queues(config: Config) -> None:
             Queue(config.folder("state") / FOLDER / kind)
 
 
-def hooks_of(config: Config, is_at_work: Callable[[str], bool], emit: Emit) -> Hooks | None:
+def hooks_of(
+    config: Config, is_at_work: Callable[[str], bool], emit: Emit, former: Hooks | None = None
+) -> Hooks | None:
     """The hooks of a configuration; None where nobody is to be told.
 
     Args:
         config: who is told.
         is_at_work: whether a job has not come home yet; called on threads.
         emit: writes a log event; called on threads.
+        former: see `Hooks`.
 
     Raises:
         OSError: their queues cannot be made.
@@ -132,4 +154,5 @@ def hooks_of(config: Config, is_at_work: Callable[[str], bool], emit: Emit) -> H
         Patience(asked.give_up),
         is_at_work,
         emit,
+        former,
     )

@@ -42,6 +42,14 @@ class News:
             return cls(name, "failed", body)
         raise ValueError(name)
 
+    @property
+    def photo(self) -> str:
+        """Its name inside the inbox; empty where the body does not tell."""
+        try:
+            return str(json.loads(self.body)["name"])
+        except (ValueError, LookupError, TypeError, RecursionError):
+            return ""
+
 
 def news(
     job: str,

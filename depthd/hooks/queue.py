@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import heapq
 import os
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -48,11 +48,12 @@ class Queue:
                 name, content, folder, temporary=hidden, mode=0o600, group=os.getegid()
             )
 
-    def oldest(self, count: int) -> tuple[list[str], int]:
+    def oldest(self, count: int, passed_over: Container[str] = ()) -> tuple[list[str], int]:
         """Names of the oldest, which sort by their time, and how many there are in all."""
         with os.scandir(self._folder) as entries:
             found = _Counted(entry.name for entry in entries if entry.name[0] != _HIDDEN)
-            return heapq.nsmallest(count, found), found.total
+            names = (name for name in found if name not in passed_over)
+            return heapq.nsmallest(count, names), found.total
 
     def read(self, name: str) -> tuple[bytes, float] | None:
         """One's content and the time it was put there; None where it is gone."""

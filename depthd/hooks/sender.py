@@ -1,7 +1,8 @@
 """Tells one receiver what waits for it: a thread, one piece of news after the other.
 
-What is not taken is tried again with backoff, others in between, until it is too old. Knows a queue
-and a receiver, nothing of how that is reached.
+What is not taken is told again with backoff until it is too old, and holds up nothing but later
+news of its own photo; a receiver that takes nothing is left in peace. Knows a queue and a receiver,
+nothing of how that is reached.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from depthd.contract.events import Emit, Event
@@ -17,10 +18,11 @@ from depthd.hooks.news import News
 from depthd.hooks.queue import Queue
 
 MOST = 100_000  # that wait; older ones are dropped
-_TOGETHER = 1000  # names remembered at a time
+_TOGETHER = 1000  # names remembered at a time, beside those that were not taken
 _FIRST, _LONGEST = 1.0, 300.0  # seconds of backoff
 _LOOK_AGAIN = 1.0  # seconds, at what is not home yet
 _DOUBLINGS = 20
+_FORMER = 60.0  # seconds for the thread in whose place this one comes
 
 
 class Untaken(Exception):
@@ -67,6 +69,41 @@ class Patience:
         return min(self.first * 2.0 ** min(failures - 1, _DOUBLINGS), self.longest)
 
 
+@dataclass(frozen=True)
+class _Refused:
+    """A piece of news that was not taken.
+
+    Attributes:
+        failures: how often.
+        due: when it is told again, in seconds of the monotonic clock.
+        since: when it came, in seconds since the epoch.
+        photo: of which it tells.
+        reason: the last one.
+    """
+
+    failures: int
+    due: float
+    since: float
+    photo: str
+    reason: str
+
+
+class _Rest:
+    """From the second failure in a row on nothing is told for a while: it may not be the news."""
+
+    def __init__(self, patience: Patience) -> None:
+        self._patience = patience
+        self.over()
+
+    def over(self) -> None:
+        self._failures, self.until = 0, 0.0
+
+    def failed(self, now: float) -> None:
+        if self._failures:
+            self.until = now + self._patience.after(self._failures)
+        self._failures += 1
+
+
 class Sender:
     """The thread.
 
@@ -97,91 +134,169 @@ class Sender:
         self._patience = patience
         self._is_at_work = is_at_work
         self._emit = emit
-        self._failures = 0  # in a row
+        self._refused: dict[str, _Refused] = {}
+        self._photos: dict[str, str] = {}  # each with its news for which later news waits
+        self._new, self._again = _Rest(patience), _Rest(patience)  # what was told before rests more
         self.trouble: Trouble | None = None
+        self._former: Sender | None = None
         self._has_news = threading.Event()
+        self._is_last = False
         self._ends = threading.Event()
-        self._is_idle = threading.Event()
         # A receiver that hangs does not keep the process from ending.
         self._thread = threading.Thread(target=self._run, name=f"hook-{kind}", daemon=True)
 
-    def start(self) -> None:
+    def start(self, former: Sender | None = None) -> None:
+        """Begin; in the place of one that was told to `end`, once it has."""
+        self._former = former
         self._thread.start()
 
     def wake(self) -> None:
         """There may be something to tell; from any thread."""
-        self._is_idle.clear()
         self._has_news.set()
 
-    def stop(self, patience: float = 0.0) -> None:
-        """Tell what waits for so many seconds, then end; what is left stays on the disk."""
-        if patience > 0:
-            self._is_idle.wait(patience)
+    def finish(self) -> None:
+        """Tell what waits, then end."""
+        self._is_last = True
+        self._has_news.set()
+
+    def end(self) -> None:
+        """End now; what is left stays on the disk. Does not wait for it."""
         self._ends.set()
         self._has_news.set()
         self._receiver.stop()
-        self._thread.join(1.0)
+
+    def join(self, patience: float) -> None:
+        """Wait so many seconds for the end."""
+        self._thread.join(patience)
 
     def _run(self) -> None:
+        former, self._former = self._former, None
+        if former is not None:
+            former.join(_FORMER)
         while not self._ends.is_set():
             self._has_news.clear()
+            is_last = self._is_last  # before the look: all that is to be told lies there then
             try:
                 waits = self._round()
             except Exception as error:  # noqa: BLE001 - the disk, or a fault of ours: it may pass
-                self._say_failed(f"{type(error).__name__}: {error}")
+                self._say_failed("", 0, f"{type(error).__name__}: {error}")
                 waits = self._patience.longest
-            if waits is None and not self._has_news.is_set():
-                self._is_idle.set()
-            self._has_news.wait(waits)
+            if waits is None and is_last:
+                break
+            rests = time.monotonic() < self._new.until
+            (self._ends if rests else self._has_news).wait(waits)
         self._receiver.close()
 
     def _round(self) -> float | None:
-        """Tell what waits; returns after how long to look again, None when there is news."""
-        names, total = self._queue.oldest(_TOGETHER)
-        for name in names[: max(0, total - MOST)]:
-            self._give_up(name, f"more than {MOST} wait")
-        at_work = 0
-        for name in names:
+        """Tell what is due; returns after how long to look again, None when there is news."""
+        new, total = self._queue.oldest(_TOGETHER, self._refused)
+        self._drop(new, total)
+        now, again = time.monotonic(), []
+        if now >= self._again.until:
+            again = [name for name, refused in self._refused.items() if refused.due <= now]
+        at_work, has_told = 0, False
+        for name in sorted((*new, *again)):
             if self._ends.is_set():
                 return 0.0
+            rest = self._again if name in self._refused else self._new
+            if time.monotonic() < rest.until:
+                continue
             if self._is_at_work(name.rpartition(".")[0]):
                 at_work += 1
-            elif not self._tell(name):
-                self._ends.wait(self._patience.after(self._failures))
-        if at_work == len(names) == total:
-            return _LOOK_AGAIN if at_work else None
-        return 0.0
+            else:
+                has_told = self._tell(name, rest) or has_told
+        if has_told:
+            return 0.0
+        return self._next_look(at_work > 0) if total else None
 
-    def _tell(self, name: str) -> bool:
-        found = self._queue.read(name)
-        if found is None:
-            return True
-        body, since = found
+    def _next_look(self, is_at_work: bool) -> float:
+        now, wall = time.monotonic(), time.time()
+        waits = [self._patience.longest]
+        if is_at_work:
+            waits.append(_LOOK_AGAIN)
+        if self._new.until > now:
+            waits.append(self._new.until - now)
+        if self._refused:
+            due = min(refused.due for refused in self._refused.values())
+            waits.append(max(due, self._again.until) - now)
+            oldest = min(refused.since for refused in self._refused.values())
+            waits.append(oldest + self._patience.give_up - wall)
+        return max(0.0, min(waits))
+
+    def _drop(self, new: list[str], total: int) -> None:
+        """Give up what is too old, whenever its turn would come, and the oldest of too many."""
+        for name, refused in list(self._refused.items()):
+            if self._is_over(refused.since):
+                self._give_up(name, refused.reason)
+        if self.trouble is not None and self._is_over(self.trouble.since):
+            for name in new:
+                found = self._queue.read(name)
+                if found is not None and self._is_over(found[1]):
+                    self._give_up(name, self.trouble.reason)
+        if total > MOST:
+            for name in self._queue.oldest(min(total - MOST, _TOGETHER))[0]:
+                self._give_up(name, f"more than {MOST} wait")
+
+    def _is_over(self, since: float) -> bool:
+        return time.time() - since >= self._patience.give_up
+
+    def _tell(self, name: str, rest: _Rest) -> bool:
+        """Tell one; returns whether it is off the queue."""
+        known = self._refused.get(name)
+        photo, since = (known.photo, known.since) if known else ("", time.time())
         try:
-            self._receiver.tell(News.read(name, body))
+            found = self._queue.read(name)
+            if found is None:
+                self._forget(name)
+                return True
+            body, since = found
+            piece = News.read(name, body)
+            photo = piece.photo
+            before = self._photos.get(photo)
+            if before is not None and before < name:
+                self._refused[name] = replace(self._refused[before], failures=0, since=since)
+                return False
+            self._receiver.tell(piece)
         except ValueError:
             self._queue.remove(name)  # nothing of ours
             return True
-        except Untaken as error:
-            if self._ends.is_set():
-                return True
-            self._failures += 1
-            if time.time() - since >= self._patience.give_up:
-                self._give_up(name, str(error))
-            else:
-                self._say_failed(str(error), name)
-            return False
-        self._failures, self.trouble = 0, None
-        self._queue.remove(name)
+        except (Untaken, OSError) as error:
+            if not self._ends.is_set():
+                rest.failed(time.monotonic())
+                self._refuse(name, since, photo, str(error))
+            return name not in self._refused
+        self._new.over()
+        self._again.over()
+        self.trouble = None
+        self._remove(name)
         self._emit(Event.HOOK_TAKEN, kind=self.kind, id=name)
         return True
 
-    def _give_up(self, name: str, reason: str) -> None:
+    def _refuse(self, name: str, since: float, photo: str, reason: str) -> None:
+        if self._is_over(since):
+            self._give_up(name, reason)
+            return
+        before = self._refused.get(name)
+        failures = before.failures + 1 if before else 1
+        due = time.monotonic() + self._patience.after(failures)
+        self._refused[name] = _Refused(failures, due, since, photo, reason)
+        if photo:
+            self._photos[photo] = name
+        self._say_failed(name, failures, reason)
+
+    def _forget(self, name: str) -> None:
+        refused = self._refused.pop(name, None)
+        if refused is not None and self._photos.get(refused.photo) == name:
+            del self._photos[refused.photo]
+
+    def _remove(self, name: str) -> None:
         self._queue.remove(name)
+        self._forget(name)
+
+    def _give_up(self, name: str, reason: str) -> None:
+        self._remove(name)
         self._emit(Event.HOOK_GAVE_UP, kind=self.kind, id=name, reason=reason)
 
-    def _say_failed(self, reason: str, name: str = "") -> None:
+    def _say_failed(self, name: str, failures: int, reason: str) -> None:
         self.trouble = Trouble(self.trouble.since if self.trouble else time.time(), reason)
-        self._emit(
-            Event.HOOK_FAILED, kind=self.kind, id=name, reason=reason, failures=self._failures
-        )
+        self._emit(Event.HOOK_FAILED, kind=self.kind, id=name, reason=reason, failures=failures)

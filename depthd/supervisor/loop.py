@@ -173,9 +173,10 @@ class Service:
 
     def _connect_hooks(self) -> None:
         """Let others be told of what comes home from now on; what waits for them is on the disk."""
-        if self._hooks is not None:
-            self._hooks.stop()
-        self._hooks = hooks_of(self._config, self._is_at_work, self._emit)
+        former = self._hooks
+        if former is not None:
+            former.end()
+        self._hooks = hooks_of(self._config, self._is_at_work, self._emit, former)
         self._parts.errands.hooks = self._hooks
 
     def _is_at_work(self, job: str) -> bool:

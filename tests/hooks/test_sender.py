@@ -17,7 +17,7 @@ from depthd.hooks import sender as sender_module
 from depthd.hooks.hooks import Hooks, NotQueued
 from depthd.hooks.news import News, news
 from depthd.hooks.queue import Queue
-from depthd.hooks.sender import Patience, Sender, Untaken
+from depthd.hooks.sender import Patience, Sender, Trouble, Untaken
 
 _DEADLINE = 30.0
 QUICK = Patience(give_up=1e9, first=0.001, longest=0.002)
@@ -74,8 +74,8 @@ class Scene:
     def emit(self, event: Event, /, **fields: Any) -> None:
         self.said.append((event, fields))
 
-    def put(self, job: str) -> None:
-        piece = news(job, "done", f"{job}.jpg")
+    def put(self, job: str, photo: str = "") -> None:
+        piece = news(job, "done", photo or f"{job}.jpg")
         self.queue.put(piece.id, piece.body)
         self.sender.wake()
 
@@ -93,8 +93,9 @@ class Scene:
 def scene(tmp_path: Path) -> Iterator[Scene]:
     scene = Scene(tmp_path / "queue")
     yield scene
-    if scene.sender._thread.is_alive():
-        scene.sender.stop()
+    scene.sender.end()
+    if scene.sender._thread.ident:  # it was started
+        scene.sender.join(_DEADLINE)
 
 
 def test_news_is_told_oldest_first_and_leaves_the_disk(scene: Scene) -> None:
@@ -120,6 +121,77 @@ def test_what_is_not_taken_is_told_again_and_holds_up_nobody(scene: Scene) -> No
     failed = [fields for event, fields in scene.said if event is Event.HOOK_FAILED]
     assert [fields["id"] for fields in failed] == ["1.done"] * 3
     assert failed[0]["reason"] == "not today"
+
+
+def test_one_that_is_refused_holds_up_only_what_is_told_of_its_own_photo(scene: Scene) -> None:
+    scene.make(Patience(give_up=1e9, first=1e6, longest=1e6))
+    scene.receiver.refuses = lambda name: name == "1.done"
+    scene.put("1")
+    scene.sender.start()
+    wait_until(lambda: Event.HOOK_FAILED in scene.events())
+    scene.put("2", photo="1.jpg")
+    scene.put("3")
+    wait_until(lambda: scene.receiver.told == ["1.done", "3.done"])
+    scene.put("4")
+    wait_until(lambda: scene.waiting() == ["1.done", "2.done"])
+    assert scene.receiver.told == ["1.done", "3.done", "4.done"]
+
+
+def test_news_of_one_photo_is_told_in_its_order(scene: Scene) -> None:
+    scene.receiver.refuses = lambda name: name == "1.done" and scene.receiver.told.count(name) < 3
+    for job in ("1", "2", "3"):
+        scene.put(job, photo="a.jpg")
+    scene.sender.start()
+    scene.wait_empty()
+    assert scene.receiver.told == ["1.done", "1.done", "1.done", "2.done", "3.done"]
+
+
+def test_a_receiver_that_takes_nothing_is_left_in_peace(scene: Scene) -> None:
+    scene.make(Patience(give_up=1e9, first=1e6, longest=1e6))
+    scene.receiver.refuses = lambda _: True
+    for job in range(9):
+        scene.put(f"{job}")
+    scene.sender.start()
+    wait_until(lambda: scene.events().count(Event.HOOK_FAILED) == 2)
+    scene.put("9")
+    wait_until(lambda: scene.sender._new.until > 0)
+    assert scene.receiver.told == ["0.done", "1.done"]
+
+
+def test_failures_are_counted_for_each(scene: Scene) -> None:
+    scene.receiver.refuses = lambda name: scene.receiver.told.count(name) < 3
+    for job in ("1", "2"):
+        scene.put(job)
+    scene.sender.start()
+    scene.wait_empty()
+    failed = [fields for event, fields in scene.said if event is Event.HOOK_FAILED]
+    assert {(fields["id"], fields["failures"]) for fields in failed} == {
+        (f"{job}.done", count) for job in "12" for count in (1, 2)
+    }
+
+
+def test_what_cannot_be_read_holds_up_nobody(scene: Scene) -> None:
+    scene.make(Patience(give_up=1e9, first=1e6, longest=1e6))
+    (scene.folder / "1.done").mkdir()
+    scene.put("2")
+    scene.sender.start()
+    wait_until(lambda: scene.receiver.told == ["2.done"])
+
+
+@pytest.mark.parametrize("was_tried", [True, False])
+def test_what_is_too_old_is_dropped_whenever_its_turn_would_come(
+    scene: Scene, was_tried: bool
+) -> None:
+    scene.make(Patience(give_up=0.2 if was_tried else 60, first=1e6, longest=1e6))
+    scene.receiver.refuses = lambda _: True
+    scene.put("1")
+    if not was_tried:  # and the receiver has been away for a long time
+        scene.sender.trouble = Trouble(1.0, "away")
+        os.utime(scene.folder / "1.done", (1, 1))
+    scene.sender.start()
+    scene.wait_empty()
+    wait_until(lambda: Event.HOOK_GAVE_UP in scene.events())
+    assert scene.receiver.told == ["1.done"] * was_tried
 
 
 def test_what_nobody_took_for_too_long_is_dropped_after_a_last_try(scene: Scene) -> None:
@@ -166,7 +238,8 @@ def test_what_was_not_told_is_told_by_the_next(scene: Scene) -> None:
     scene.put("1")
     scene.sender.start()
     assert scene.receiver.began.wait(_DEADLINE)
-    scene.sender.stop()
+    scene.sender.end()
+    scene.sender.join(_DEADLINE)
     assert scene.waiting() == ["1.done"]
     scene.receiver.refuses = lambda _: False
     scene.make().start()
@@ -178,8 +251,10 @@ def test_at_the_end_of_a_single_run_what_waits_is_told(scene: Scene) -> None:
     scene.sender.start()
     for job in range(20):
         scene.put(f"{job:02d}")
-    scene.sender.stop(patience=_DEADLINE)
+    scene.sender.finish()
+    scene.sender.join(_DEADLINE)
     assert scene.waiting() == []
+    assert scene.receiver.is_closed
 
 
 def test_a_receiver_is_let_go_of_when_others_are_told_from_now_on(scene: Scene) -> None:
@@ -188,8 +263,41 @@ def test_a_receiver_is_let_go_of_when_others_are_told_from_now_on(scene: Scene) 
     scene.put("1")
     scene.wait_empty()
     assert not scene.receiver.is_closed
-    scene.sender.stop()
+    scene.sender.end()
     wait_until(lambda: scene.receiver.is_closed)
+
+
+def test_those_who_come_in_its_place_wait_for_a_receiver_that_hangs(tmp_path: Path) -> None:
+    """And nobody else does: not the service that reloads."""
+    receivers = [Played(), Played()]
+    receivers[0].stop = lambda: None  # type: ignore[method-assign]
+    receivers[0].hangs.clear()
+    said: list[Event] = []
+
+    def make(receiver: Played, former: Hooks | None = None) -> Hooks:
+        return Hooks(
+            {"played": receiver},
+            tmp_path,
+            ["done"],
+            QUICK,
+            lambda _: False,
+            lambda event, **_: said.append(event),
+            former,
+        )
+
+    first = make(receivers[0])
+    first.put(news("1", "done", "a.jpg"))
+    first.over()
+    assert receivers[0].began.wait(_DEADLINE)
+    first.end()
+    second = make(receivers[1], first)
+    second.put(news("2", "done", "b.jpg"))
+    second.over()
+    assert not receivers[1].began.wait(0.05)
+    receivers[0].hangs.set()
+    wait_until(lambda: receivers[1].told == ["2.done"])
+    assert receivers[0].told == ["1.done"]
+    second.stop()
 
 
 def test_what_is_none_of_ours_and_what_is_half_written_is_passed_over(scene: Scene) -> None:
