@@ -137,7 +137,9 @@ class Entries:
             seen = self.settling.take() if len(taken) < count else None
             if seen is None:
                 break
-            if not self._immovables.waits(seen.name, now):  # a later scan finds it again
+            if self._immovables.waits(seen.name, now):  # a later scan finds it again
+                self.settling.not_taken(seen)
+            else:
                 taken.append(seen)
         return taken
 
@@ -156,6 +158,7 @@ class Entries:
 
     def give_up(self, seen: Candidate, why: str) -> None:
         """It was handed out and could not be moved: it waits, longer each time."""
+        self.settling.not_taken(seen)
         self.refusals.say(seen.name, Refusal.IMMOVABLE, why)
         if self._immovables.failed(seen.name, time.monotonic()):
             self.refusals.say(_parent(seen.name), Refusal.FIXED_FOLDER, why)

@@ -210,6 +210,10 @@ class Settling:
             self._room.release(seen)
         return seen
 
+    def not_taken(self, seen: Candidate) -> None:
+        """It was handed out and stays in the inbox; see `Turns.not_taken`."""
+        self._ready.not_taken(seen)
+
     @property
     def _queues(self) -> tuple[tuple[_Queue, float], ...]:
         return (
@@ -236,7 +240,8 @@ class Settling:
         return _Wait(known, first, first, is_rewritten=True)
 
     def put_back(self, seen: Candidate, now: float) -> None:
-        """It was handed out and not taken."""
+        """It was handed out and not taken; look at it again."""
+        self.not_taken(seen)
         first = self._rewritten.pop(seen.name, None)
         first, is_rewritten = (now, False) if first is None else (first, True)
         wait = _Wait(replace(seen, newer=""), now, first, is_rewritten)

@@ -157,6 +157,14 @@ class Turns:
         self._end(place)
         self._lanes.setdefault(place, OrderedDict()).update(dict.fromkeys(others, newer))
 
+    def not_taken(self, seen: Candidate) -> None:
+        """It was handed out and stays in the inbox: those that it was newer than wait again."""
+        lane = self._lanes.get((seen.owner, seen.folder), _Lane())
+        for name in [name for name, newer in lane.items() if newer == seen.name]:
+            older = self.remove(name)
+            if older is not None:
+                self.add(older)
+
     def take_skipped(self, count: int) -> list[Candidate]:
         """Hand out photos that are not to be worked on, each with the newer one; forget them."""
         taken: list[Candidate] = []

@@ -63,11 +63,12 @@ class Claims:
         room = min(self._dispatcher.room, batches * TOGETHER)
         if room < TOGETHER:
             return False
+        more = _SKIPPED_TOGETHER - self._dispatcher.home.skipping if config.skips else 0
+        # Before those for which others are skipped: whether they can be taken is not known yet.
+        skipped = intake.take_skipped(more, held) if more > 0 else []
         candidates = intake.take(room, held)
         has_all = len(candidates) < room
-        more = _SKIPPED_TOGETHER - self._dispatcher.home.skipping if config.skips else 0
-        if more > 0:
-            candidates += intake.take_skipped(more, held)
+        candidates += skipped
         self._dispatcher.others_wait = bool(candidates)
         together = max(TOGETHER, -(-len(candidates) // batches))
         for first in range(0, len(candidates), together):

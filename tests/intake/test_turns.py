@@ -236,6 +236,21 @@ def test_of_a_folder_that_wants_the_latest_only_that_is_worked_on() -> None:
     assert len(turns) == turns.held == 0
 
 
+def test_where_the_latest_cannot_be_taken_the_next_is() -> None:
+    turns = ruled(cam={"policy": "latest"})
+    for number in range(3):
+        turns.add(photo(f"cam/{number}", version=number))
+    latest = turns.take()
+    assert latest is not None
+    assert turns.take() is None
+    turns.not_taken(latest)
+    assert turns.held == 0
+    assert skipped(turns) == []
+    assert turns.take() == photo("cam/1", version=1)
+    assert skipped(turns) == [("cam/0", "cam/1")]
+    assert len(turns) == 0
+
+
 def test_an_older_photo_that_comes_alone_is_worked_on() -> None:
     """A camera's clock may have been set back."""
     turns = ruled(cam={"policy": "latest"})

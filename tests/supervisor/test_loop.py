@@ -23,7 +23,8 @@ from depthd.contract.names import SetName
 from depthd.contract.status import Status, moment
 from depthd.hooks.news import news
 from depthd.hooks.queue import Queue
-from depthd.spool import Job, Spool
+from depthd.intake import Candidate
+from depthd.spool import Immovable, Job, Spool, Vanished
 from depthd.spool.holds import HoldsFile
 from depthd.supervisor import changes
 from depthd.supervisor.loop import Service
@@ -502,6 +503,33 @@ def test_of_a_backlog_only_the_latest_is_worked_on(played: Played) -> None:
     played.service._write_status()
     status = json.loads((played.root / "state/status.json").read_bytes())
     assert (status["done"], status["failed"], status["skipped"]) == (2, 0, 39)
+
+
+@pytest.mark.parametrize("error", [Immovable("not yours"), OSError(5, "EIO"), Vanished("2.jpg")])
+def test_where_the_latest_cannot_be_taken_the_next_is_worked_on(
+    played: Played, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    claim = Spool.claim
+
+    def refuse(spool: Spool, candidate: Candidate, config: Config | None = None) -> Job:
+        if candidate.name == "cam/2.jpg":
+            raise error
+        return claim(spool, candidate, config)
+
+    monkeypatch.setattr(Spool, "claim", refuse)
+    HoldsFile(played.root / "state").change(lambda _: {"": 1.0})
+    played.turn_until(lambda: "inbox.held" in played.events())
+    played.hang_up(folders={"cam": {"policy": "latest"}})
+    for number in range(3):
+        drop_at(played, f"cam/{number}.jpg", 1000 + number)
+    played.turn_until(lambda: played.service._intake.backlog == 3)
+    HoldsFile(played.root / "state").change(lambda _: {})
+    played.turn_until(lambda: "photo.skipped" in played.events())
+    assert (played.last("photo.skipped")["name"], played.last("photo.skipped")["newer"]) == (
+        "cam/0.jpg",
+        "cam/1.jpg",
+    )
+    assert (played.root / "inbox/cam/2.jpg").exists()
 
 
 def test_a_photo_that_was_to_be_skipped_is_so_after_a_restart(tmp_path: Path) -> None:
