@@ -23,21 +23,25 @@ class Held:
     def __init__(self, state: Path, emit: Emit) -> None:
         self._file = HoldsFile(state)
         self._emit = emit
+        self._unclear = ""  # why the file as it is now was not taken up
         self.since: Holds = {}
         self.places: frozenset[Beneath] = frozenset()
 
     def look(self) -> bool:
         """Take up what has changed; returns whether anything has.
 
-        A file that is not understood changes nothing.
+        A file that is not understood changes nothing, and is read again at the next look.
         """
-        if not self._file.has_changed():
+        if not self._file.has_changed() and not self._unclear:
             return False
         try:
             now = self._file.read()
         except HoldsUnclear as error:
-            self._emit(Event.HOLDS_UNCLEAR, reason=str(error))
+            if str(error) != self._unclear:
+                self._unclear = str(error)
+                self._emit(Event.HOLDS_UNCLEAR, reason=self._unclear)
             return False
+        self._unclear = ""
         before, self.since = self.since, now
         self.places = frozenset(map(Beneath, now))
         for folder in sorted(now.keys() - before.keys()):
