@@ -51,6 +51,7 @@ MAY_IMPORT: dict[str, set[str]] = {
             "contract",
             "estimate",
             "history",
+            "hooks",
             "intake",
             "model",
         ),

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 
 from depthd.cli.check_engine import check_engine
 from depthd.cli.check_folders import check_folders, nearest
 from depthd.cli.finding import Finding
 from depthd.config import Config
 from depthd.contract.errors import DepthdError
+from depthd.hooks.hooks import asked_for, left_behind
 from depthd.intake.probe import probe
 from depthd.model.weights import find_weights
 from depthd.system.cage import offered
@@ -65,6 +67,10 @@ def _told(config: Config) -> Iterator[Finding]:
         found = shutil.which(program) is not None
         detail = program if found else f"{program} is no program that this user can run"
         yield Finding("hook", "ok" if found else "warning", detail)
+    with suppress(OSError):  # what is wrong with state/ was said above
+        for folder, count in left_behind(config.folder("state"), asked_for(config)).items():
+            words = f"{count} pieces of news wait in {folder}; nobody is told of it"
+            yield Finding("hook", "warning", words)
     if (file := config.metrics.textfile) is not None:
         fits = os.access(file.parent, os.W_OK | os.X_OK)
         detail = (

@@ -63,6 +63,7 @@ class Event(StrEnum):
     HOOK_TAKEN = "hook.taken"
     HOOK_FAILED = "hook.failed"
     HOOK_GAVE_UP = "hook.gave_up"
+    HOOK_LEFT = "hook.left"
     # worker and model
     WORKER_STARTED = "worker.started"
     WORKER_READY = "worker.ready"
@@ -161,6 +162,9 @@ MEANINGS: dict[Event, Meaning] = {
     Event.HOOK_FAILED: Meaning("warning", "A hook has not taken its news; it is told again."),
     Event.HOOK_GAVE_UP: Meaning(
         "error", "A hook has not taken its news for too long, or too many wait; it is dropped."
+    ),
+    Event.HOOK_LEFT: Meaning(
+        "warning", "News waits in a folder of which nobody is told any more; it stays there."
     ),
     Event.WORKER_STARTED: Meaning("info", "The worker process was started."),
     Event.WORKER_READY: Meaning("info", "The worker holds the model; name, hash, engine follow."),

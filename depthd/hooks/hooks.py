@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 from depthd.config import Config
 from depthd.contract.events import Emit
 from depthd.hooks.command import Command
 from depthd.hooks.news import Happened, News
-from depthd.hooks.queue import Queue
+from depthd.hooks.queue import Queue, waiting
 from depthd.hooks.sender import Patience, Receiver, Sender, Trouble
 from depthd.hooks.webhook import Webhook
 
 FOLDER = "hooks"  # in state/
+KINDS = ("command", "webhook", "mqtt")
 _LAST_WORDS = 1.0  # seconds for what is under way at the end
 
 
@@ -116,9 +117,27 @@ def make_queues(config: Config) -> None:
     Raises:
         OSError: they cannot be made.
     """
-    for kind in ("command", "webhook", "mqtt"):
-        if getattr(config.hooks, kind):
-            Queue(config.folder("state") / FOLDER / kind)
+    for kind in asked_for(config):
+        Queue(config.folder("state") / FOLDER / kind)
+
+
+def asked_for(config: Config) -> tuple[str, ...]:
+    """The kinds of receivers that are told."""
+    return tuple(kind for kind in KINDS if getattr(config.hooks, kind))
+
+
+def left_behind(state: Path, told: Collection[str]) -> dict[Path, int]:
+    """Queues of which nothing is told, and how much waits there.
+
+    Args:
+        state: the folder state/.
+        told: kinds of receivers that are told from there.
+
+    Raises:
+        OSError: it cannot be looked at.
+    """
+    queues = (state / FOLDER / kind for kind in KINDS if kind not in told)
+    return {queue: count for queue in queues if (count := waiting(queue))}
 
 
 def hooks_of(

@@ -78,6 +78,19 @@ class Queue:
             files.probe(folder, 1, f"{files.PROBE}own")
 
 
+def waiting(folder: Path) -> int:
+    """How much waits in a queue; none where there is no such folder.
+
+    Raises:
+        OSError: it cannot be looked at.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            return sum(entry.name[0] != _HIDDEN for entry in entries)
+    except FileNotFoundError:
+        return 0
+
+
 class _Counted:
     """Names, counted as they pass."""
 

@@ -10,9 +10,10 @@ import os
 import selectors
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from depthd import __version__
 from depthd.config import Config
@@ -21,7 +22,7 @@ from depthd.contract.errors import DepthdError, ExitCode, OutputError
 from depthd.contract.events import Event
 from depthd.contract.names import printable
 from depthd.contract.status import StatusState
-from depthd.hooks.hooks import Hooks, hooks_of, make_queues
+from depthd.hooks.hooks import Hooks, asked_for, hooks_of, left_behind, make_queues
 from depthd.intake import Intake
 from depthd.spool import make_folders, original_path
 from depthd.supervisor import report
@@ -178,6 +179,13 @@ class Service:
             former.end()
         self._hooks = hooks_of(self._config, self._is_at_work, self._emit, former)
         self._parts.errands.hooks = self._hooks
+        self._say_left(self._config.folder("state"), asked_for(self._config))
+
+    def _say_left(self, state: Path, told: Collection[str]) -> None:
+        """News of which nobody is told any more."""
+        with suppress(OSError):  # where it cannot be looked at, more than this says so
+            for folder, waiting in left_behind(state, told).items():
+                self._emit(Event.HOOK_LEFT, folder=folder, waiting=waiting)
 
     def _is_at_work(self, job: str) -> bool:
         """Whether a job has not come home yet, in the folders that serve now; from any thread."""
@@ -389,13 +397,14 @@ class Service:
 
     def _take_up(self, config: Config, changes: Changes, now: float) -> None:
         """Restart only what the new settings concern."""
+        former = self._config
         self._config = self._dispatcher.config = config
         self._cleaner.take_up(config)
         if changes.hooks:
             self._connect_hooks()
         if changes.log:
-            former, self._logs = self._logs, configure(config.log, config.folder("log"))
-            former.close()
+            former_logs, self._logs = self._logs, configure(config.log, config.folder("log"))
+            former_logs.close()
         if changes.intake:
             self._intake.stop()
             self._intake = Intake(config, self._wake_for_intake, self._emit)
@@ -404,6 +413,7 @@ class Service:
             self._status_file = StatusFile(config.folder("state"))
             self._held = Held(config.folder("state"), self._emit)
             self._weights = WeightsFile(config.folder("state"))
+            self._say_left(former.folder("state"), ())
         self._telling.renew(config, now)
         settings = self._last_reload.changed if self._last_reload else ()
         self._emit(Event.SERVICE_RELOADED, changed=changes.names, settings=settings)

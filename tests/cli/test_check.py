@@ -263,6 +263,13 @@ def test_who_cannot_be_told_is_a_warning(root: Path, tmp_path: Path) -> None:
     assert found["hook"] == ("ok", str(program))
     assert found["metrics"] == ("ok", f"{figures}/depthd.prom")
     assert not {"hook", "metrics"} & verdicts(root).keys()
+    queue = root / "state/hooks/webhook"
+    queue.mkdir(parents=True)
+    (queue / "1.done").touch()
+    verdict, detail = verdicts(root)["hook"]
+    assert verdict == "warning"
+    assert detail.startswith(f"1 pieces of news wait in {queue}; nobody is told of it")
+    assert "hook" not in verdicts(root, "hooks.webhook=http://box/")
 
 
 def test_no_hard_links_is_only_a_warning(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

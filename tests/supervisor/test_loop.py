@@ -620,6 +620,19 @@ def test_news_waits_for_its_photo_in_the_folders_that_serve_now(
     played.turn_until(lambda: len(told(file)) == 2)
 
 
+def test_news_of_which_nobody_is_told_any_more_is_said(played: Played, tmp_path: Path) -> None:
+    played.hang_up(hooks={"command": ["/nowhere/tell"]})
+    played.serve("a.jpg")
+    played.hang_up(hooks={})
+    queue = str(tmp_path / "state/hooks/command")
+    assert (played.last("hook.left")["folder"], played.last("hook.left")["waiting"]) == (queue, 1)
+    played.hang_up(hooks={"command": ["/nowhere/tell"]})
+    assert played.events().count("hook.left") == 1
+    played.hang_up(paths={"state": tmp_path / "elsewhere"})
+    assert played.events().count("hook.left") == 2
+    assert (played.last("hook.left")["folder"], played.last("hook.left")["waiting"]) == (queue, 1)
+
+
 def test_without_hooks_there_is_no_queue(played: Played) -> None:
     played.serve("a.jpg")
     assert not (played.root / "state/hooks").exists()
