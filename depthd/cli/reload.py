@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 
 import click
 
@@ -16,6 +17,7 @@ from depthd.contract.status import Reload, read
 
 _PATIENCE = 15.0  # seconds
 _LOOK_EVERY = 0.1
+_MOVED = "Where paths.state is to be another one: --set paths.state=THE FORMER ONE."
 
 
 @click.command("reload")
@@ -25,15 +27,20 @@ def command(configured: Configured) -> ExitCode:
 
     Each key that has changed is shown with its old and new value, and when the new one counts; what
     needs a restart says so. Exit code 1 if the daemon refuses the new settings and goes on with the
-    old ones. The log is opened anew and the inbox looked through as well.
+    old ones. The log is opened anew and the inbox looked through as well. The daemon is found by
+    its status in state/: where another paths.state is to be taken up, name the one of so far.
 
     \b
-    Example:
+    Examples:
       depthd reload --root ~/depth
+      depthd reload --set paths.state=/var/lib/depthd/state
     """
     state = configured.config().folder("state")
-    before = read(state)
-    if absence := before.absence(datetime.now(UTC)):
+    try:
+        before = read(state)
+    except NoInputError as error:
+        raise NoInputError(error.message, f"{error.hint} {_MOVED}") from error
+    if absence := before.outdated(datetime.now(UTC)):
         raise NoInputError(absence, "'depthd run' starts it; it then reads its settings")
     try:
         os.kill(before.pid, signal.SIGHUP)
@@ -41,15 +48,15 @@ def command(configured: Configured) -> ExitCode:
         raise NoInputError(
             "the daemon is another user's", "run it as that user, or with sudo"
         ) from error
-    return _say(_answer(configured, before.reload))
+    return _say(_answer(state, before.reload))
 
 
-def _answer(configured: Configured, before: Reload | None) -> Reload:
+def _answer(state: Path, before: Reload | None) -> Reload:
     """What the daemon says, once it has heeded the signal."""
     deadline = time.monotonic() + _PATIENCE
     while time.monotonic() < deadline:
         time.sleep(_LOOK_EVERY)
-        now = read(configured.config().folder("state")).reload
+        now = read(state).reload
         if now is not None and now != before:
             return now
     raise TemporaryError("the daemon has not answered yet", "see its log for service.reloaded")

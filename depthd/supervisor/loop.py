@@ -398,6 +398,8 @@ class Service:
     def _take_up(self, config: Config, changes: Changes, now: float) -> None:
         """Restart only what the new settings concern."""
         former = self._config
+        if changes.status:
+            self._leave_status(config)
         self._config = self._dispatcher.config = config
         self._cleaner.take_up(config)
         if changes.hooks:
@@ -424,6 +426,13 @@ class Service:
             self._keeper.renew(config, now)
         else:
             self._keeper.config = config  # for the next one
+
+    def _leave_status(self, config: Config) -> None:
+        """The last word in the state/ of so far: who has asked for the reload looks there."""
+        last = self._write_status()
+        why = f"it goes on with {config.folder('state')}"
+        with suppress(OSError):
+            self._status_file.write(last.model_copy(update={"state": "stopped", "why": why}))
 
     def _exchange_parts(self, parts: Parts) -> None:
         """What was at work is home: go on in the new folders."""

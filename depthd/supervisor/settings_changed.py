@@ -19,6 +19,7 @@ _LONGEST = 80  # characters of a value
 AT_ONCE = "at once"
 _NEXT_CLAIM = "for photos that are taken from now on"
 _WORKER = "once another worker is ready"
+_BOTH = f"{AT_ONCE}, by the worker {_WORKER}"
 _HOME = "once what is at work is home"
 _PAGE = "when 'depthd page' is started anew"
 # By the beginning of the key; the longest that fits counts, else it is at once.
@@ -26,11 +27,12 @@ _WHEN = {
     "root": _HOME,
     "paths.": _HOME,
     "paths.log": AT_ONCE,
-    "paths.state": _WORKER,
+    "paths.state": _BOTH,
+    "disk.min_free": _BOTH,
     "output.": _NEXT_CLAIM,
     "output.mode": _HOME,
     "folders.": _NEXT_CLAIM,
-    "intake.include": _WORKER,
+    "intake.include": _BOTH,
     "model.": _WORKER,
     "worker.max_pixels": _WORKER,
     "worker.max_memory": _WORKER,

@@ -59,3 +59,11 @@ def test_the_answer_says_what_has_changed(
     assert reload() == ExitCode.CONFIGURATION
     file.write_text(f"root: {root}\n")
     assert reload() == ExitCode.NO_INPUT
+
+
+def test_without_a_status_the_former_state_may_be_meant(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = ("--root", str(root), "--set", f"paths.state={root}/elsewhere")
+    assert cli.main(["reload", *settings]) == ExitCode.NO_INPUT
+    assert "--set paths.state=THE FORMER ONE" in capsys.readouterr().err

@@ -272,6 +272,10 @@ def test_another_state_is_made_and_has_the_status_from_then_on(
     played.turn_until((state / "status.json").exists)
     assert state.stat().st_mode & 0o777 == 0o750
     assert played.service._weights._folder == state / "weights"
+    last = Status.model_validate_json((played.root / "state/status.json").read_bytes())
+    assert (last.state, last.why) == ("stopped", f"it goes on with {state}")
+    assert last.reload is not None
+    assert last.reload.changed[0].startswith("paths.state: empty -> ")
     (tmp_path / "file").touch()
     played.hang_up(paths={"state": tmp_path / "file/state"})
     assert "paths.state: cannot create" in played.last("service.reload_refused")["reason"]

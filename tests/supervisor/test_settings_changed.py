@@ -41,6 +41,16 @@ def changed(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
         ({}, {"paths": {"log": "/srv/log"}}, "paths.log: empty -> /srv/log, at once"),
         (
             {},
+            {"paths": {"state": "/srv/state"}},
+            "paths.state: empty -> /srv/state, at once, by the worker once another worker is ready",
+        ),
+        (
+            {},
+            {"disk": {"min_free": "2GB"}},
+            "disk.min_free: 200MB -> 2GB, at once, by the worker once another worker is ready",
+        ),
+        (
+            {},
             {"folders": {"cam\n1": {"retention": "7d"}}},
             r"folders.cam\n1.retention: not set -> 7d, for photos that are taken from now on",
         ),
