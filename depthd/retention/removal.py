@@ -143,6 +143,9 @@ class Remover:
         about = about_plain(base, folder)
         if about is None or Identity.of(about) != meant:
             return None
+        # Whoever exchanges the file now must be free to take that name away himself: in these
+        # folders, with their sticky bit, only the file's owner is. He loses what he has put there,
+        # or one name of a file that has others, never what is somebody else's.
         if not self.is_dry:
             os.unlink(base, dir_fd=folder)
         return about.st_size

@@ -24,6 +24,7 @@ _SOON = 60.0  # seconds between two that the disk asks for
 _AT_ONCE = 1 << 16  # bytes read in one turn
 _LONGEST_LINE = 1 << 16
 _PATIENCE = 1.0  # seconds for a process that was killed
+_LONGEST_SILENCE = 6 * 3600.0  # seconds: it says nothing while it looks at a large archive
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ class Cleaner:
         self._is_starting = False
         self._is_stopped = False
         self._began = -NEVER
+        self._heard = -NEVER  # when it said something last, or began
         self._due: float | None = None
         self._rest = b""
         self._has_ended = False  # it has said its last word
@@ -108,16 +110,19 @@ class Cleaner:
     def turn(self, now: float) -> float:
         """Hear the process, start one that is due. Returns when to call again."""
         if self._running is not None:
-            self._hear(self._running)
+            self._hear(self._running, now)
         if not self._removes or self._is_stopped:
             self._due = None
             return NEVER
         if self._due is None:
             self._due = now + min(self._first_after, self._config.retention.interval)
-        if self._running is not None or self._is_starting:
+        if self._running is not None:
+            return self._heard + _LONGEST_SILENCE
+        if self._is_starting:
             return NEVER
         if now >= self._due:
-            self._began, self._due = now, now + self._config.retention.interval
+            self._began = self._heard = now
+            self._due = now + self._config.retention.interval
             self._start()
         return self._due
 
@@ -143,11 +148,14 @@ class Cleaner:
 
         self._filework.submit(partial(_Running.start, settings), started, failed)
 
-    def _hear(self, running: _Running) -> None:
+    def _hear(self, running: _Running, now: float) -> None:
         try:
             data = os.read(running.output, _AT_ONCE)
         except BlockingIOError:
+            if now >= self._heard + _LONGEST_SILENCE:
+                self._over(running, "it has said nothing for six hours")
             return
+        self._heard = now
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
             try:
@@ -157,10 +165,13 @@ class Cleaner:
                     Event.RETENTION_TROUBLE, reason="it said something that is no JSON of its"
                 )
         if not data or len(self._rest) > _LONGEST_LINE:
-            self._running, code = None, running.end()
-            if not self._has_ended:
-                words = "it does not end" if code is None else f"it ended with code {code}"
-                self._emit(Event.RETENTION_TROUBLE, reason=words)
+            self._over(running)
+
+    def _over(self, running: _Running, why: str = "") -> None:
+        self._running, code = None, running.end()
+        if not self._has_ended:
+            words = "it does not end" if code is None else f"it ended with code {code}"
+            self._emit(Event.RETENTION_TROUBLE, reason=why or words)
 
     def _heed(self, word: dict[str, object]) -> None:
         removed = word.get("removed")

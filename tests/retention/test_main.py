@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -123,6 +124,25 @@ def test_a_disk_that_fills_up_is_looked_at_soon(start: Start) -> None:
     assert beside.turn() == 960.0
     beside.cleaner.note_free(10**9 - 1, 70.0)
     assert beside.turn() == 120.0
+
+
+def test_one_that_says_nothing_for_hours_is_ended_and_said(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silent = [sys.executable, "-c", "import time; time.sleep(1000)"]
+    monkeypatch.setattr(cleaner, "module", lambda _: silent)
+    beside = start(done="7d", interval="1d")
+    beside.turn()
+    beside.now = 60.0
+    beside.turn_until(lambda: bool(beside.cleaner.sources()))
+    beside.now = 60.0 + 6 * 3600 - 1
+    assert beside.turn() == 60.0 + 6 * 3600
+    assert beside.cleaner.sources()
+    beside.now += 1
+    beside.turn()
+    assert not beside.cleaner.sources()
+    reason = "it has said nothing for six hours"
+    assert beside.said == [(Event.RETENTION_TROUBLE, {"reason": reason})]
 
 
 def test_other_limits_are_heeded_soon_whatever_the_interval_was(start: Start) -> None:
