@@ -14,6 +14,7 @@ from depthd.hooks.news import News
 from depthd.hooks.sender import Untaken
 
 _LOOK_EVERY = 0.01
+_LONGEST = 2  # bytes of what a broker answers, behind its head
 
 
 class Mqtt:
@@ -61,7 +62,7 @@ class Mqtt:
             client.loop_stop()
 
     def _connect(self, deadline: float) -> Client:
-        client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTv311)
+        client = _Teller(CallbackAPIVersion.VERSION2, protocol=MQTTv311)
         if self._parts.scheme == "mqtts":
             client.tls_set()
         if self._parts.username:
@@ -81,3 +82,15 @@ class Mqtt:
         if self._password_file is None:
             return None
         return self._password_file.read_text(encoding="utf-8").strip()
+
+
+class _Teller(Client):
+    """A client that is told nothing: a broker that sends a message is left before it is read.
+
+    The library would keep packets of up to 256 MB, and any number of them.
+    """
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        if bufsize > _LONGEST:
+            raise ConnectionAbortedError("the broker sends what nobody has asked for")
+        return super()._sock_recv(bufsize)

@@ -133,3 +133,42 @@ def test_a_broker_that_does_not_let_us_in_has_not_taken_it(broker: Broker, tmp_p
     password.write_text("wrong")
     with pytest.raises(Untaken, match="does not let us in"):
         Mqtt(broker.address(), password, 2.0).tell(NEWS)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"\x30\xff\xff\xff\x7f\0\1a" + bytes(32 << 20), b"\x34\x05\0\1a\0\1" * (4 << 20)],
+    ids=["one of 256 MB", "many that wait for a second step"],
+)
+def test_a_broker_that_sends_messages_is_left_before_they_are_read(
+    sent: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says that it has let us in, and then all that it likes."""
+    left, read = threading.Event(), list[Client]()
+
+    def handle(client: Client) -> int:
+        read.append(client)
+        return 0
+
+    monkeypatch.setattr(Client, "_handle_publish", handle)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def flood() -> None:
+            while True:
+                try:
+                    line, _ = server.accept()
+                except OSError:  # the test is over
+                    return
+                try:
+                    with line:
+                        line.recv(1024)
+                        line.sendall(b"\x20\x02\0\0" + sent)
+                except OSError:
+                    left.set()
+
+        threading.Thread(target=flood, daemon=True).start()
+        mqtt = Mqtt(f"mqtt://127.0.0.1:{server.getsockname()[1]}/depth", None, 1.0)
+        with pytest.raises(Untaken):
+            mqtt.tell(NEWS)
+        assert left.wait(_LONG)
+    assert not read
