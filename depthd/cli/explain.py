@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import click
 
 from depthd.cli.options import Configured, configured
@@ -39,11 +41,11 @@ def command(configured: Configured, photo: str) -> ExitCode:
             f"nothing is known of {printable(photo)}: {why}",
             "give its name inside the inbox, such as cam1/a.jpg, and the daemon's -c or --root",
         )
-    _print(story, present)
+    _print(story, present, configured.in_hint)
     return ExitCode.OK
 
 
-def _print(story: Story, present: list[Present]) -> None:
+def _print(story: Story, present: list[Present], in_hint: Callable[[str], str]) -> None:
     from depthd.cli.tables import show  # noqa: PLC0415 - slow to import
 
     if story.left_out:
@@ -58,4 +60,4 @@ def _print(story: Story, present: list[Present]) -> None:
     for each in present:
         click.echo()
         click.echo(printable(each.sentence))
-        click.echo(f"Next: {printable(each.hint)}")
+        click.echo(f"Next: {printable(in_hint(each.hint))}")

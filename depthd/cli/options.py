@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import os
+import re
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,8 +15,13 @@ import click
 
 from depthd.config import Config
 from depthd.config.load import Loaded, load, load_for_service
+from depthd.contract.errors import DepthdError
 
 DEFAULT_FILE = Path("/etc/depthd/config.yaml")
+# Commands that a hint names and that take these options.
+_NAMED = re.compile(
+    r"\bdepthd (check|explain|hold|logs|model \w+|prune|release|reload|requeue|retry|run|status)\b"
+)
 
 
 def path_option(text: str | Path) -> Path:
@@ -61,6 +68,11 @@ class Configured:
         settings = (part for setting in self.settings for part in ("--set", setting))
         return *paths, *settings
 
+    def in_hint(self, hint: str) -> str:
+        """A hint whose commands act on the same service as this command line."""
+        options = shlex.join(self.arguments())
+        return _NAMED.sub(lambda named: f"{named[0]} {options}", hint) if options else hint
+
     def file_in_use(self) -> Path | None:
         """The file that was given, else the usual one unless it is not there."""
         return self.file or (DEFAULT_FILE if _is_there(DEFAULT_FILE) else None)
@@ -105,6 +117,11 @@ def configured(function: Callable[..., Any]) -> Callable[..., Any]:
     def wrapper(
         *args: Any, file: Path | None, root: Path | None, settings: tuple[str, ...], **kwargs: Any
     ) -> Any:
-        return function(Configured(file, root, settings), *args, **kwargs)
+        configured = Configured(file, root, settings)
+        try:
+            return function(configured, *args, **kwargs)
+        except DepthdError as error:
+            error.hint = configured.in_hint(error.hint)
+            raise
 
     return wrapper

@@ -17,6 +17,7 @@ from depthd.contract.names import printable
 from depthd.contract.status import Disk, read, span
 
 _LOOK_EVERY = 1.0  # seconds
+_Hint = Callable[[str], str]
 
 
 @click.command("status")
@@ -43,12 +44,15 @@ def command(configured: Configured, *, as_json: bool, watch: bool) -> ExitCode:
     config = configured.config()
     if not watch:
         seen = _look(config)
-        (_print_json if as_json else _print)(seen)
+        if as_json:
+            _print_json(seen)
+        else:
+            _print(seen, configured.in_hint)
         return EXIT_CODES[seen.health]
     if as_json:
         _follow(config, lambda seen: seen.updated, _print_json_line)
     elif sys.stdout.isatty():
-        _live(config)
+        _live(config, configured.in_hint)
     else:
         _follow(config, lambda seen: [reason.cause for reason in seen.reasons], _print_line)
     raise AssertionError("it ends by a signal")
@@ -72,10 +76,10 @@ def _print_json(seen: Judged) -> None:
     _warn(seen)
 
 
-def _print(seen: Judged) -> None:
+def _print(seen: Judged, in_hint: _Hint) -> None:
     from depthd.cli.tables import show  # noqa: PLC0415 - slow to import, not needed for JSON
 
-    for number, (rows, head) in enumerate(_tables(seen)):
+    for number, (rows, head) in enumerate(_tables(seen, in_hint)):
         if number:
             click.echo()
         show(rows, head=head)
@@ -112,14 +116,15 @@ def _print_line(seen: Judged) -> None:
     click.echo(printable(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {seen.health} {words}".rstrip()))
 
 
-def _live(config: Config) -> None:
+def _live(config: Config, in_hint: _Hint) -> None:
     from rich.console import Group  # noqa: PLC0415 - only for a terminal
     from rich.live import Live  # noqa: PLC0415
 
     from depthd.cli.tables import tabled  # noqa: PLC0415
 
     def page() -> Group:
-        return Group(*(tabled(rows, head=head) for rows, head in _tables(_look(config))))
+        tables = _tables(_look(config), in_hint)
+        return Group(*(tabled(rows, head=head) for rows, head in tables))
 
     with Live(page(), auto_refresh=False, transient=False) as live:
         while True:
@@ -132,11 +137,12 @@ def _live(config: Config) -> None:
 _Tables = Iterator[tuple[Sequence[Sequence[object]], tuple[str, ...]]]
 
 
-def _tables(seen: Judged) -> _Tables:
+def _tables(seen: Judged, in_hint: _Hint) -> _Tables:
     """Rows and their titles, the parts one after the other."""
-    yield list(_rows(seen)), ()
+    yield list(_rows(seen, in_hint)), ()
     if seen.reasons:
-        yield [(reason.sentence, reason.hint) for reason in seen.reasons], ("why", "what to do")
+        reasons = [(reason.sentence, in_hint(reason.hint)) for reason in seen.reasons]
+        yield reasons, ("why", "what to do")
     if waiting := list(_waiting(seen)):
         yield waiting, ("waits in work/", "tries", "why")
     if seen.last_failures:
@@ -144,7 +150,7 @@ def _tables(seen: Judged) -> _Tables:
         yield rows, ("last failures", "code", "photo")
 
 
-def _rows(seen: Judged) -> Iterator[tuple[str, str]]:
+def _rows(seen: Judged, in_hint: _Hint) -> Iterator[tuple[str, str]]:
     now, queue, worker = datetime.now(UTC), seen.queue, seen.worker
     yield "health", seen.health
     yield "state", seen.state + (f": {seen.why}" if seen.why else "")
@@ -153,7 +159,8 @@ def _rows(seen: Judged) -> Iterator[tuple[str, str]]:
     yield "queue", f"{queue.waiting} waiting in the inbox, {queue.in_work} in work{aside}"
     for folder, since in seen.held_by_operator.items():
         what = "everything" if folder == "." else folder
-        yield "held", f"{what}, since {since:%Y-%m-%dT%H:%M:%SZ}, until 'depthd release {folder}'"
+        release = in_hint(f"'depthd release {folder}'")
+        yield "held", f"{what}, since {since:%Y-%m-%dT%H:%M:%SZ}, until {release}"
     if queue.since is not None:
         yield "oldest", f"{span(now - queue.since)}, in the inbox or in work"
     skipped = f", {seen.skipped} skipped for newer ones" if seen.skipped else ""
