@@ -1,17 +1,15 @@
 """Home from work/: originals into done/ or failed/, never over anything else.
 
-One step where the file system renames without replacing. Where it cannot, or lies on another disk,
-the record says first what name is meant: a run that was cut short then knows its own copy. Each
-step can be done again after a fault or a power cut.
+What is said beside them in failed/ and done/, and under which names they may come to lie; `moving`
+moves them. Each step can be done again after a fault or a power cut.
 """
 
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from itertools import chain
@@ -21,7 +19,8 @@ from depthd.contract.formats import MANIFEST_SUFFIX
 from depthd.contract.names import SetName, set_names
 from depthd.publish.places import Place, Places, forms, under_accepted_name
 from depthd.publish.reading import read_ours
-from depthd.spool.jobs import ORIGINAL, Job, Verdict, has_original, read_job, write_record
+from depthd.spool.jobs import ORIGINAL, Job, Verdict, has_original, write_record
+from depthd.spool.moving import Mover, Way
 from depthd.spool.notes import Note, reason, skipped
 from depthd.system import files
 
@@ -46,7 +45,7 @@ class Home:
         self._done, self._failed = places.done, places.failed
         self._mode = mode
         self._failing = threading.Lock()  # a reason lies there for a moment without its photo
-        self._on_the_way: set[str] = set()  # jobs of which a second name or a copy may be there
+        self._mover = Mover(work)
 
     def finish(self, job: Job, target: SetName) -> str:
         """Move the original of a published job to done/. Returns its name there."""
@@ -60,7 +59,7 @@ class Home:
         Done again after a fault, it goes on where it was.
         """
         if job.verdict != verdict:
-            job = replace(job, verdict=verdict, home=self._meant(job) or job.home)
+            job = replace(job, verdict=verdict, home=self._mover.meant(job) or job.home)
             with files.directory(self._work / job.id) as folder:
                 write_record(job, folder)
         return self._with_note(job, reason(job, verdict))
@@ -76,7 +75,7 @@ class Home:
         with self._failing:
             begun = self._begun(job, note)
             if not has_original(self._work / job.id):
-                self._tidy(job, self._failed)
+                self._mover.tidy(job, self._place(note))
                 return begun.path if begun else job.name
             for name in chain([begun] if begun else [], set_names(job.name, job.stamp)):
                 if name != begun and self._places.is_taken(name):
@@ -120,7 +119,7 @@ class Home:
                 with place.private.open() as private:
                     files.unlink_if_exists(job.id + note.suffix, private)
             try:
-                self._take(job, place, [name], source, folder)
+                self._mover.take(Way(job, place, [name], source, folder))
             except FileExistsError:
                 files.unlink_if_exists(note.beside(name), folder)
                 raise
@@ -148,68 +147,15 @@ class Home:
                 names = list(set_names(name.path, job.stamp))
                 if name != target:  # there it must not pass for the photo of another set
                     names = [each for each in names if not self._is_of_another(each)]
-                name = self._take(job, place, names, source, folder)  # noqa: PLW2901
+                way = Way(job, place, names, source, folder)
+                name = self._mover.take(way)  # noqa: PLW2901
             else:
-                self._tidy(job, place)
+                self._mover.tidy(job, place)
             os.fsync(folder)
             return name.path
 
     def _is_of_another(self, name: SetName) -> bool:
         return any(self._places.outbox.holds(form, MANIFEST_SUFFIX) for form in forms(name))
-
-    def _take(
-        self, job: Job, place: Place, names: Sequence[SetName], source: int, folder: int
-    ) -> SetName:
-        """Move the original under the first of some names that is free.
-
-        Raises:
-            FileExistsError: all are taken.
-        """
-        way = (job, place, names, source, folder)
-        name = self._go_on(*way) or self._rename_or_copy(*way)
-        self._tidy(job, place)
-        return name
-
-    def _go_on(
-        self, job: Job, place: Place, names: Sequence[SetName], source: int, folder: int
-    ) -> SetName | None:
-        """End a move that an earlier try has begun, if it came as far as the final name."""
-        if not self._may_be_begun(job):
-            return None
-        meant = self._meant(job)
-        with place.private.open() as private:
-            for name in names:
-                if meant == _home(place, name) and (
-                    files.same_file(ORIGINAL, name.base, source, folder)
-                    or _is_copy(_hidden(job), name.base, source, private, folder)
-                ):
-                    os.fsync(folder)
-                    os.unlink(ORIGINAL, dir_fd=source)
-                    return name
-        return None
-
-    def _may_be_begun(self, job: Job) -> bool:
-        return bool(job.home) or job.id in self._on_the_way
-
-    def _tidy(self, job: Job, place: Place) -> None:
-        """The original is home: what a try has left on the way goes."""
-        if self._may_be_begun(job):
-            with place.private.open() as private:
-                files.unlink_if_exists(_hidden(job), private)
-            self._on_the_way.discard(job.id)
-
-    def _rename_or_copy(
-        self, job: Job, place: Place, names: Sequence[SetName], source: int, folder: int
-    ) -> SetName:
-        way = (job, place, names, source, folder)
-        if os.fstat(source).st_dev != os.fstat(folder).st_dev:
-            return self._copy(*way)
-        try:
-            return self._rename(*way)
-        except OSError as error:
-            if error.errno != errno.EXDEV:  # two mounts of one disk
-                raise
-            return self._go_on(*way) or self._copy(*way)
 
     @contextmanager
     def _folder(self, place: Place, name: SetName) -> Iterator[tuple[int, SetName]]:
@@ -228,65 +174,6 @@ class Home:
                 handle = stack.enter_context(files.directory(place.root))
             yield handle, name
 
-    def _rename(
-        self, job: Job, place: Place, names: Sequence[SetName], source: int, folder: int
-    ) -> SetName:
-        for name in names:
-            try:
-                files.rename_atomically(ORIGINAL, name.base, source, folder)
-            except FileExistsError:
-                continue
-            except files.NotAtomic:
-                return self._link(job, place, names, source, folder)
-            return name
-        raise FileExistsError(errno.EEXIST, "every name is taken", job.name)
-
-    def _link(
-        self, job: Job, place: Place, names: Sequence[SetName], source: int, folder: int
-    ) -> SetName:
-        """Two steps: no rename without replacing here (NFS)."""
-        self._on_the_way.add(job.id)
-        for name in names:
-            if files.exists(name.base, folder):
-                continue
-            self._mean(job, place, name, source)
-            try:
-                files.rename_in_steps(ORIGINAL, name.base, source, folder)
-            except FileExistsError:
-                continue
-            return name
-        raise FileExistsError(errno.EEXIST, "every name is taken", job.name)
-
-    def _copy(
-        self, job: Job, place: Place, names: Sequence[SetName], source: int, folder: int
-    ) -> SetName:
-        """Copy, sync, give the final name, sync, and only then remove the original."""
-        self._on_the_way.add(job.id)
-        hidden = _hidden(job)
-        with place.private.open() as private:
-            for name in names:
-                if files.exists(name.base, folder):
-                    continue
-                files.copy_durably(ORIGINAL, hidden, source, private)
-                self._mean(job, place, name, source)
-                try:
-                    files.link_noreplace(hidden, name.base, private, folder)
-                except FileExistsError:
-                    continue
-                os.fsync(folder)
-                os.unlink(ORIGINAL, dir_fd=source)
-                return name
-        raise FileExistsError(errno.EEXIST, "every name is taken", job.name)
-
-    def _meant(self, job: Job) -> str:
-        """What an earlier try has written down; never what lies where others can write."""
-        recorded = read_job(self._work / job.id)
-        return recorded.home if recorded else ""
-
-    def _mean(self, job: Job, place: Place, name: SetName, source: int) -> None:
-        recorded = read_job(self._work / job.id) or job
-        write_record(replace(recorded, home=_home(place, name)), source)
-
 
 def rename_to_first_free(source: str, name: SetName, job: Job, source_dir: int, target: int) -> str:
     """Rename to a name, or where that is taken to the next one that the set may have."""
@@ -297,31 +184,3 @@ def rename_to_first_free(source: str, name: SetName, job: Job, source_dir: int, 
             continue
         return other.base
     raise FileExistsError(errno.EEXIST, "every name is taken", name.base)
-
-
-def _hidden(job: Job) -> str:
-    """The name of a copy on its way."""
-    return f"{job.id}.{ORIGINAL}"
-
-
-def _home(place: Place, name: SetName) -> str:
-    return f"{place.root}/{name.path}"
-
-
-def _is_copy(hidden: str, name: str, source: int, private: int, folder: int) -> bool:
-    """Whether a file is our copy: the hidden one's other name, or where that is gone its content.
-
-    Without hard links the hidden name becomes the final one.
-    """
-    if files.exists(hidden, private):
-        return files.same_file(hidden, name, private, folder)
-    if not files.is_regular(name, folder):
-        return False
-    with (
-        open(files.open_regular(ORIGINAL, source), "rb") as original,
-        open(files.open_regular(name, folder), "rb") as copy,
-    ):
-        return os.fstat(original.fileno()).st_size == os.fstat(copy.fileno()).st_size and (
-            hashlib.file_digest(original, "sha256").digest()
-            == hashlib.file_digest(copy, "sha256").digest()
-        )

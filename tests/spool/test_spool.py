@@ -20,6 +20,7 @@ from depthd.contract.errors import ConfigurationError, FaultCode, OutputError, T
 from depthd.contract.names import SetName, set_names
 from depthd.intake import Candidate
 from depthd.spool import Immovable, Spool, Vanished, Verdict, read_job
+from depthd.spool.moving import Mover
 from depthd.spool.spool import _rename_out
 from depthd.system import files
 
@@ -301,7 +302,7 @@ def test_failing_again_after_a_cut_uses_the_reason_that_is_there(
         raise OSError(5, "cut")
 
     with monkeypatch.context() as patch:
-        patch.setattr(parts.spool._home, "_take", cut)
+        patch.setattr(Mover, "take", cut)
         with pytest.raises(OSError, match="cut"):
             parts.spool.fail(job, EMPTY)
     assert os.listdir(tmp_path / "failed/cam") == ["a.jpg.error.json"]
