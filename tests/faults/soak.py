@@ -153,10 +153,12 @@ class Soak:
             self._pause()
 
     def _is_watching(self) -> bool:
-        about = ("service.started", "inbox.lost", "watch.lost", "watch.started")
+        """How it is watched is said once, even if the inbox was away meanwhile."""
+        news = {"service.started": False, "inbox.lost": False}
+        news |= {"watch.started": True, "inbox.found": True}
         log = (self._root / "log/depthd.jsonl").read_bytes().splitlines()
-        said = [event for line in log if (event := json.loads(line)["event"]) in about]
-        return said[-1] == "watch.started"
+        said = [news[event] for line in log if (event := json.loads(line)["event"]) in news]
+        return said[-1]
 
     def rest(self) -> None:
         """Wait until every photo is home."""
