@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from depthd.page.index import set_name
-from depthd.page.present import fault_in_words, key_of, local_time, shown
+from depthd.page.present import fault_in_words, key_of, shown, shown_time
 from depthd.page.site import Site, site_of, words_of
 from depthd.page.strings import Words
 
@@ -78,7 +78,7 @@ def news_of(site: Site, words: Words) -> str:
                     "key": key_of(failure.name),
                     "name": shown(failure.name),
                     "text": sentence or str(failure.note.get("message")),
-                    "at": local_time(entry[0]),
+                    "at": shown_time(entry[0]),
                 }
             )
     newest = [{"key": key_of(name), "name": shown(name)} for name in site.present.newest(_NEWEST)]

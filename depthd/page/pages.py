@@ -19,8 +19,8 @@ from depthd.page.present import (
     fault_in_words,
     key_of,
     local_day,
-    local_time,
     shown,
+    shown_time,
 )
 from depthd.page.results import Failure, closing
 from depthd.page.sending import picture_type
@@ -119,7 +119,7 @@ def _card(found: Set, entry: Entry) -> Mapping[str, object]:
         "key": key_of(found.name),
         "name": shown(found.name),
         "version": f"{entry[0]:x}",
-        "time": local_time(entry[0])[11:],
+        "at": shown_time(entry[0]),
         "has_preview": Format.PREVIEW in formats,
         "size": f"{photo['width']} x {photo['height']}" if isinstance(photo, dict) else "",
     }
@@ -168,7 +168,7 @@ def _told(
         "hint": hint or str(failure.note.get("hint")),
         "detail": str(failure.note.get("detail") or ""),
         "attempts": failure.note.get("attempts"),
-        "at": local_time(entry[0]),
+        "at": shown_time(entry[0]),
         "can_show": can_show,
         "can_take": site.results.may_take(failure),
     }

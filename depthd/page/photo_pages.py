@@ -8,7 +8,7 @@ from starlette.responses import Response
 from depthd.contract.formats import FORMATS
 from depthd.contract.names import SetName
 from depthd.page.index import set_name
-from depthd.page.photos import picture_facts, stages, warnings
+from depthd.page.photos import picture_facts, published, stages, warnings
 from depthd.page.present import key_of, shown, size_in_words
 from depthd.page.results import Opened, closing
 from depthd.page.sending import picture_type
@@ -44,6 +44,7 @@ def _of_a_set(request: Request, template: str) -> Response:
         facts=picture_facts(found, can_show=can_show),
         can_show=can_show,
         has_original=opened is not None,
+        published=published(found.manifest),
         stages=stages(found.manifest),
         warnings=list(warnings(found.manifest, words)),
         files=[

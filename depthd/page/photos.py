@@ -6,10 +6,11 @@ A manifest may be of another version: whatever it lacks is left out. Knows manif
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from depthd.contract.formats import Format
-from depthd.page.present import key_of
+from depthd.page.present import key_of, shown_time
 from depthd.page.strings import Words
 from depthd.publish.sets import Set
 
@@ -55,6 +56,15 @@ def picture_facts(found: Set, *, can_show: bool) -> Mapping[str, Any]:
         "height": photo.get("height"),
         "space": part(found.manifest, "space") or None,
     }
+
+
+def published(manifest: Mapping[str, Any]) -> tuple[str, str] | None:
+    """When it was, as `shown_time` has it."""
+    try:
+        moment = datetime.fromisoformat(str(part(manifest, "times").get("published")))
+        return shown_time(int(moment.timestamp() * 1e9))
+    except (ValueError, OverflowError):
+        return None
 
 
 def stages(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -32,8 +32,11 @@ def shown(name: SetName) -> str:
     return printable(name.path)
 
 
-def local_time(nanoseconds: int) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(nanoseconds / 1e9))
+def shown_time(nanoseconds: int) -> tuple[str, str]:
+    """A time for people, by this machine's clock, and in UTC for programs."""
+    seconds = nanoseconds / 1e9
+    utc = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds)), utc
 
 
 def local_day(nanoseconds: int) -> str:

@@ -6,6 +6,8 @@ import hashlib
 import io
 import json
 import os
+import re
+import time
 import zipfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -24,6 +26,7 @@ from depthd.contract import status
 from depthd.contract.errors import FAULTS
 from depthd.contract.health import CAUSES, Cause
 from depthd.page.depth import palette
+from depthd.page.photos import published
 from depthd.page.results import Opened
 from depthd.page.sending import zipped
 from depthd.page.strings import LANGUAGES, table
@@ -113,6 +116,31 @@ def test_the_archive_has_whatever_time_its_photo_has(
     os.utime(scene.root / "done/cam1/cat.jpg", (moment, moment))
     with zipfile.ZipFile(io.BytesIO(page.get("/zip?name=cam1/cat.jpg").content)) as archive:
         assert archive.read("cat.jpg") == cat
+
+
+def test_times_are_shown_in_one_form_and_in_utc_for_programs(page: Page) -> None:
+    day, clock = r"\d{4}-\d\d-\d\d", r"\d\d:\d\d:\d\d"
+    form = f'<time datetime="{day}T{clock}Z">({day} )?{clock}</time>'
+    for path in ("/", "/gallery", "/failed", "/photo?name=cam1/cat.jpg"):
+        text = page.get(path).content.decode()
+        assert text.count("<time") == len(re.findall(form, text)) > 0, path
+    assert '<time datetime="2026-11-23T06:45:00Z">' in text
+
+
+@pytest.mark.parametrize(("zone", "shown"), [("UTC", "06:45"), ("Asia/Tokyo", "15:45")])
+def test_times_for_people_are_those_of_this_machine(
+    monkeypatch: pytest.MonkeyPatch, zone: str, shown: str
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    manifest = {"times": {"published": "2026-11-23T06:45:00.5Z"}}
+    try:
+        assert published(manifest) == (f"2026-11-23 {shown}:00", "2026-11-23T06:45:00Z")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert published({}) is None
+    assert published({"times": {"published": 7}}) is None
 
 
 def test_names_in_the_archive_lead_nowhere_on_windows(page: Page, scene: Scene, cat: bytes) -> None:

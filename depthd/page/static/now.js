@@ -14,7 +14,7 @@ function fill(news) {
     const text = document.createElement("span");
     text.textContent = failure.text;
     const time = document.createElement("time");
-    time.textContent = failure.at;
+    [time.textContent, time.dateTime] = failure.at;
     item.append(link, " ", text, " ", time);
   });
   list("newest", news.newest, (item, result) => {
