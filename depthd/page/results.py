@@ -7,6 +7,7 @@ opened. Knows places and names; nothing of requests.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +22,9 @@ from depthd.publish.places import Place, Places, safe_forms
 from depthd.publish.reading import about_plain, read_ours
 from depthd.publish.sets import Set, read_set
 from depthd.system import files
+
+_REMEMBERED = 10_000  # hashes
+_PIECE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,7 @@ class Results:
         self.places = Places(
             *(config.folder(name) for name in ("outbox", "done", "failed")), owned_like=state
         )
+        self._hashes: dict[tuple[int, ...], str] = {}  # of originals, as they were looked at
 
     def set(self, name: SetName) -> Set | None:
         """A published set.
@@ -81,23 +86,34 @@ class Results:
         """The photo of a set in done/; None where it was taken away.
 
         It lies under the set's name, in whichever form that disk takes, or in the top folder where
-        somebody else owns its own.
+        somebody else owns its own. It belongs to whoever has sent it, so only its hash tells that
+        it is the one.
         """
-        if self.places.done is None:
-            return None
         source = found.manifest.get("source")
-        size = source.get("size") if isinstance(source, Mapping) else None
-        names = [found.name, SetName((), found.name.base)]
-        if isinstance(source, Mapping):
-            names.append(SetName.of(str(source.get("name"))))
+        if self.places.done is None or not isinstance(source, Mapping):
+            return None
+        size, sha256 = source.get("size"), source.get("sha256")
+        names = [found.name, SetName((), found.name.base), SetName.of(str(source.get("name")))]
         for name in names:
             for form in safe_forms(name):
                 opened = _open(
                     self.places.done, form, form.base, lambda about: about.st_size == size
                 )
-                if opened is not None:
+                if opened is None:
+                    continue
+                if self._hash(opened) == sha256:
                     return opened
+                os.close(opened.handle)
         return None
+
+    def _hash(self, opened: Opened) -> str:
+        about = os.fstat(opened.handle)
+        mark = (about.st_dev, about.st_ino, about.st_size, about.st_ctime_ns)
+        if (known := self._hashes.get(mark)) is None:
+            if len(self._hashes) >= _REMEMBERED:
+                self._hashes.clear()
+            known = self._hashes[mark] = _sha256(opened)
+        return known
 
     def failure(self, name: SetName) -> Failure | None:
         """A photo in failed/ with a reason of the daemon's beside it.
@@ -155,6 +171,14 @@ def _open(
         os.close(handle)
         return None
     return Opened(handle, about.st_size, about.st_mtime_ns, base)
+
+
+def _sha256(opened: Opened) -> str:
+    digest, position = hashlib.sha256(), 0
+    while piece := os.pread(opened.handle, min(_PIECE, opened.size - position), position):
+        digest.update(piece)
+        position += len(piece)
+    return digest.hexdigest()
 
 
 @contextmanager

@@ -118,6 +118,20 @@ def test_the_archive_has_whatever_time_its_photo_has(
         assert archive.read("cat.jpg") == cat
 
 
+def test_what_is_not_the_photo_of_a_set_is_not_shown_as_it(
+    page: Page, scene: Scene, cat: bytes
+) -> None:
+    """Whoever has sent it may exchange it, for one of the same size."""
+    scene.publish("own.jpg", cat, scene.made(cat))
+    assert page.get("/original?name=own.jpg").content == cat
+    original = scene.root / "done/own.jpg"
+    original.unlink()
+    original.write_bytes(cat[:-1] + b"?")
+    assert page.get("/original?name=own.jpg").status == 404
+    original.write_bytes(cat)
+    assert page.get("/original?name=own.jpg").content == cat
+
+
 def test_times_are_shown_in_one_form_and_in_utc_for_programs(page: Page) -> None:
     day, clock = r"\d{4}-\d\d-\d\d", r"\d\d:\d\d:\d\d"
     form = f'<time datetime="{day}T{clock}Z">({day} )?{clock}</time>'
