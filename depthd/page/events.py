@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from depthd.page.index import set_name
 from depthd.page.present import fault_in_words, key_of, shown, shown_time
@@ -25,31 +25,36 @@ _NEWEST = 6
 
 
 class Events:
-    """Answers of which each lasts until the listener goes."""
+    """Answers of which each lasts until the listener goes.
+
+    One more than there may be takes the place of the oldest, whose browser asks again: so nobody
+    who listens for ever keeps the others out.
+    """
 
     def __init__(self) -> None:
-        self._listeners = 0
-        self._end = asyncio.Event()
+        self._ends: list[asyncio.Event] = []  # of each listener, the oldest first
 
     def end(self) -> None:
         """Let every listener go."""
-        self._end.set()
+        for end in self._ends:
+            end.set()
 
     async def answer(self, request: Request) -> Response:
         if request.method == "HEAD":
             return Response(media_type="text/event-stream")
-        if self._listeners >= _MOST:
-            return PlainTextResponse("Too many listen.\n", 503, {"retry-after": "30"})
         return StreamingResponse(
             self._tell(site_of(request), words_of(request)), media_type="text/event-stream"
         )
 
     async def _tell(self, site: Site, words: Words) -> AsyncIterator[str]:
-        self._listeners += 1
+        end = asyncio.Event()
+        self._ends.append(end)
+        if len(self._ends) > _MOST:
+            self._ends.pop(0).set()
         try:
             last, silent = "", 0
             yield "retry: 2000\n\n"
-            while not self._end.is_set():
+            while not end.is_set():
                 news = await run_in_threadpool(news_of, site, words)
                 silent += 1
                 if news != last:
@@ -59,11 +64,12 @@ class Events:
                     silent = 0
                     yield ": here\n\n"
                 try:
-                    await asyncio.wait_for(self._end.wait(), _LOOK_EVERY)
+                    await asyncio.wait_for(end.wait(), _LOOK_EVERY)
                 except TimeoutError:
                     continue
         finally:
-            self._listeners -= 1
+            if end in self._ends:
+                self._ends.remove(end)
 
 
 def news_of(site: Site, words: Words) -> str:

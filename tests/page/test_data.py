@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import io
 import json
@@ -25,7 +26,9 @@ from unprivileged import needs_root
 from depthd.contract import status
 from depthd.contract.errors import FAULTS
 from depthd.contract.health import CAUSES, Cause
+from depthd.page import events
 from depthd.page.depth import palette
+from depthd.page.events import Events
 from depthd.page.photos import published
 from depthd.page.results import Opened
 from depthd.page.sending import zipped
@@ -155,6 +158,27 @@ def test_times_for_people_are_those_of_this_machine(
         time.tzset()
     assert published({}) is None
     assert published({"times": {"published": 7}}) is None
+
+
+def test_one_more_listener_takes_the_place_of_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "news_of", lambda *_: "{}")
+    monkeypatch.setattr(events, "_MOST", 2)
+
+    async def listen() -> list[list[str]]:
+        told: Any = Events()
+        listeners = [told._tell(None, {}) for _ in range(3)]
+        heard = [[await anext(each)] for each in listeners]
+        for each, said in zip(listeners[1:], heard[1:], strict=True):
+            said.append(await anext(each))
+        told.end()
+        for each, said in zip(listeners, heard, strict=True):
+            said += [piece async for piece in each]
+        assert not told._ends
+        return heard
+
+    first, *others = asyncio.run(listen())
+    assert first == ["retry: 2000\n\n"]
+    assert others == [["retry: 2000\n\n", "data: {}\n\n"]] * 2
 
 
 def test_names_in_the_archive_lead_nowhere_on_windows(page: Page, scene: Scene, cat: bytes) -> None:
