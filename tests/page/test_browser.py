@@ -337,6 +337,7 @@ def test_a_failed_photo_is_tried_again(world: World, browser: Browser) -> None:
     browser.one(".failure .retry").click()
     browser.wait(lambda: "back in the inbox" in browser.one("#said").text, "retry")
     world.wait_for_result("half.jpg")
+    world.daemon.wait_for("photo.done", name="half.jpg")
     assert (world.root / "done/half.jpg").read_bytes() == photo
 
 
