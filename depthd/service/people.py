@@ -11,49 +11,59 @@ from pathlib import Path
 
 from depthd.contract.errors import UnavailableError
 from depthd.service.actions import Action, systemd
-from depthd.service.place import Place
-from depthd.service.templates import folders
+from depthd.service.place import PAGE, Place
+from depthd.service.templates import folders, page_user_file
 
 _ACCESS_LISTS = ("system.posix_acl_access", "system.posix_acl_default")
+_PAGE_STATE = Path("/var/lib/depthd-page")  # StateDirectory= of its unit
 
 
 def users(place: Place) -> Action:
-    """The service's user, its group, and the group that takes results away."""
+    """The service's user, its group, the group that takes results away, and the page's user."""
 
     def is_right() -> bool:
         try:
             pwd.getpwnam(place.user)
-            return bool(grp.getgrnam(place.user) and grp.getgrnam(place.collectors))
+            members = grp.getgrnam(place.user).gr_mem
+            return bool(grp.getgrnam(place.collectors)) and set(_page_users(place)) <= set(members)
         except KeyError:
             return False
 
     def do() -> None:
-        systemd("systemd-sysusers", str(place.users_file))
+        page = [page_user_file(place)] if place.page_units else []
+        systemd("systemd-sysusers", *map(str, (place.users_file, *page)))
         if not is_right():
             raise UnavailableError(
                 f"the user {place.user} has no group of that name", "give another --user"
             )
 
-    return Action(f"user {place.user}, groups {place.user} and {place.collectors}", is_right, do)
+    names = ", ".join((place.user, *_page_users(place)))
+    return Action(f"user {names}, groups {place.user} and {place.collectors}", is_right, do)
+
+
+def _page_users(place: Place) -> tuple[str, ...]:
+    return (PAGE,) if place.page_units else ()
 
 
 def no_user(place: Place) -> Action:
-    """Neither the user nor the groups; only where nothing belongs to them any more."""
+    """Neither users nor groups; only where nothing belongs to them any more."""
+    going = (place.user, *(() if _PAGE_STATE.exists() else _page_users(place)))
 
     def is_right() -> bool:
         names = {entry.pw_name for entry in pwd.getpwall()}
         groups = {entry.gr_name for entry in grp.getgrall()}
-        return place.user not in names and not {place.user, place.collectors} & groups
+        return not names & set(going) and not {place.user, place.collectors} & groups
 
     def do() -> None:
-        with suppress(UnavailableError):  # its own group goes with it
-            systemd("userdel", place.user)
+        for user in going:
+            with suppress(UnavailableError):  # its own group goes with it
+                systemd("userdel", user)
         for group in (place.user, place.collectors):
             with suppress(KeyError):
                 grp.getgrnam(group)
                 systemd("groupdel", group)
 
-    return Action(f"no user {place.user}", is_right, do)
+    return Action(f"no user {', '.join(going)}", is_right, do)
 
 
 def shared_folders(place: Place) -> Action:

@@ -14,6 +14,7 @@ from pathlib import Path
 from depthd.contract.errors import UsageError
 
 MADE_BY = "Made by 'depthd service install'"
+PAGE = "depthd-page"  # user and unit of the web page
 _ETC = Path("/etc")
 _SETTINGS = _ETC / "depthd"
 _TAKEN = ("config", "page")  # by the first one's settings, and by the web page's user
@@ -49,6 +50,11 @@ class Place:
     @property
     def unit_file(self) -> Path:
         return _ETC / "systemd/system" / self.unit
+
+    @property
+    def page_units(self) -> tuple[str, ...]:
+        """Those of the web page; one page serves a box, that of the main place."""
+        return () if self.name else (f"{PAGE}.socket", f"{PAGE}.service")
 
     @property
     def users_file(self) -> Path:

@@ -48,7 +48,8 @@ def removing(place: Place, pages: Mapping[Path, str], *, settings: bool) -> Iter
         pages: of the manual, by their path below MANUAL.
         settings: whether its configuration sets anything.
     """
-    yield unit.stopped(place)
+    for each in (*place.page_units, place.unit):
+        yield unit.stopped(each)
     is_last = not others(place.name)
     for path in texts(place):
         yield files.no_file(path)

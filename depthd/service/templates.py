@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from depthd.service.place import MADE_BY, Place
+from depthd.service.place import MADE_BY, PAGE, Place
 
 TEMPLATES = Path(__file__).parents[1] / "systemd"
 
@@ -18,8 +18,15 @@ def texts(place: Place) -> dict[Path, str]:
         place.users_file: "sysusers.d/depthd.conf",
         place.folders_file: "tmpfiles.d/depthd.conf",
         place.rotation_file: "logrotate.d/depthd",
+        **{place.unit_file.with_name(unit): unit for unit in place.page_units},
     }
+    if place.page_units:
+        sources[page_user_file(place)] = "sysusers.d/depthd-page.conf"
     return {path: filled_in(TEMPLATES / source, place) for path, source in sources.items()}
+
+
+def page_user_file(place: Place) -> Path:
+    return place.users_file.with_name(f"{PAGE}.conf")
 
 
 def filled_in(template: Path, place: Place) -> str:

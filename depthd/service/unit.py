@@ -1,4 +1,4 @@
-"""The unit, as systemd has it: known, enabled, started, and none of these."""
+"""The units, as systemd has them: known, enabled, started, and none of these."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from depthd.service.place import Place
 
 
 def known(place: Place) -> Action:
-    """It has been read the unit as it is now."""
+    """It has read the units as they are now."""
 
     def is_right() -> bool:
-        return _shown(place, "LoadState") == "loaded" and _shown(place, "NeedDaemonReload") == "no"
+        units = (place.unit, *place.page_units)
+        return _shown(place.unit, "LoadState") == "loaded" and all(
+            _shown(unit, "NeedDaemonReload") == "no" for unit in units
+        )
 
     return Action(
         f"systemd knows {place.unit}",
@@ -43,7 +46,7 @@ def started(place: Place) -> Action:
     def is_right() -> bool:
         if _answer("is-active", place.unit) not in ("active", "reloading"):
             return False
-        since = int(_shown(place, "InactiveExitTimestampMonotonic") or 0) / 1e6
+        since = int(_shown(place.unit, "InactiveExitTimestampMonotonic") or 0) / 1e6
         booted = time.time() - time.monotonic()
         with suppress(OSError):
             return place.unit_file.stat().st_mtime <= booted + since
@@ -61,19 +64,19 @@ def started(place: Place) -> Action:
     return Action(f"{place.unit} runs", is_right, do)
 
 
-def stopped(place: Place) -> Action:
-    """The service neither runs nor starts with the machine."""
+def stopped(unit: str) -> Action:
+    """It neither runs nor starts with the machine."""
 
     def is_right() -> bool:
-        if not _answer("is-enabled", place.unit).startswith("enabled"):
-            return not is_running() or _answer("is-active", place.unit) != "active"
+        if not _answer("is-enabled", unit).startswith("enabled"):
+            return not is_running() or _answer("is-active", unit) != "active"
         return False
 
     def do() -> None:
         now = ("--now",) if is_running() else ()
-        systemd("systemctl", "disable", *now, place.unit)
+        systemd("systemctl", "disable", *now, unit)
 
-    return Action(f"{place.unit} is stopped", is_right, do)
+    return Action(f"{unit} is stopped", is_right, do)
 
 
 def forgotten(place: Place) -> Action:
@@ -86,13 +89,13 @@ def forgotten(place: Place) -> Action:
 
     return Action(
         f"systemd has forgotten {place.unit}",
-        lambda: _shown(place, "LoadState") == "not-found",
+        lambda: _shown(place.unit, "LoadState") == "not-found",
         do,
     )
 
 
-def _shown(place: Place, what: str) -> str:
-    return systemd("systemctl", "show", "--value", "--property", what, place.unit).strip()
+def _shown(unit: str, what: str) -> str:
+    return systemd("systemctl", "show", "--value", "--property", what, unit).strip()
 
 
 def _answer(question: str, unit: str) -> str:

@@ -5,6 +5,7 @@ tests/systemd/booted.py installs it on a booted system.
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from depthd.config.load import keys
 from depthd.contract.errors import ExitCode, UsageError
 from depthd.service import files, place, templates
 from depthd.service.place import MADE_BY, Place
+from depthd.service.plan import removing
 
 ELSEWHERE = Place("hall", Path("/opt/x/bin/depthd"), Path("/srv/hall"), "lens")
 
@@ -89,6 +91,26 @@ def test_every_word_is_filled_in() -> None:
     assert "ExecStart=/opt/x/bin/depthd run --config /etc/depthd/hall.yaml" in unit
     assert "ReadWritePaths=-/srv/hall" in unit
     assert "InaccessiblePaths=-/boot -/efi -/media -/mnt" in unit  # its root lies below /srv
+
+
+def test_the_page_comes_with_the_main_place_alone() -> None:
+    main_place = Place("", Path("/opt/x/bin/depthd"), Path("/srv/hall"), "lens")
+    made = {path.name: text for path, text in templates.texts(main_place).items()}
+    assert made.keys() >= {"depthd-page.service", "depthd-page.socket", "depthd-page.conf"}
+    service = made["depthd-page.service"].splitlines()
+    assert "ExecStart=/opt/x/bin/depthd page" in service
+    assert "Group=lens" in service
+    assert "ReadWritePaths=-/srv/hall/inbox -/srv/hall/failed" in service
+    assert "InaccessiblePaths=-/boot -/efi -/media -/mnt" in service  # its root lies below /srv
+    assert "m       depthd-page  lens" in made["depthd-page.conf"].splitlines()
+    for words in made.values():
+        assert not re.search(r"^[^#].*@\w+@", words, re.MULTILINE)
+    actions = removing(main_place, {}, settings=False)
+    said = [action.words for action in actions]
+    assert said.index("depthd-page.socket is stopped") < said.index(
+        "no /etc/systemd/system/depthd-page.socket"
+    )
+    assert not [text for text in templates.texts(ELSEWHERE).values() if "depthd-page" in text]
 
 
 def test_a_place_is_remembered_by_what_it_made(

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from test_analyze import analyze
-from unit_files import PLACE, SYSTEMD, settings
+from unit_files import PAGE_SERVICE as SERVICE
+from unit_files import PAGE_SOCKET as SOCKET
+from unit_files import PAGE_SYSUSERS, PLACE, settings
 
 from depthd.cli import depthd
 from depthd.config import Config
 from depthd.contract.errors import ExitCode
 
-SERVICE = SYSTEMD / "depthd-page.service"
-SOCKET = SYSTEMD / "depthd-page.socket"
 needs_systemd = pytest.mark.skipif(
     shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed here"
 )
@@ -60,7 +60,7 @@ def test_only_inbox_and_what_failed_can_be_written() -> None:
 
 
 def test_the_user_is_in_the_group_of_droppers() -> None:
-    lines = (SYSTEMD / "sysusers.d/depthd-page.conf").read_text(encoding="utf-8").splitlines()
+    lines = PAGE_SYSUSERS.read_text(encoding="utf-8").splitlines()
     user, member = (line.split() for line in lines if not line.startswith("#"))
     assert user[:2] == ["u", one(SERVICE, "User")]
     assert member == ["m", one(SERVICE, "User"), one(SERVICE, "Group")]

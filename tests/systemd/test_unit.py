@@ -75,7 +75,7 @@ def test_the_folders_are_those_of_the_configuration() -> None:
     config = Config()
     assert ROOT in made
     assert {config.folder(name) for name in FOLDERS} == {p for p in made if p.parent == ROOT}
-    assert setting("ReadWritePaths") == f"-{ROOT}"
+    assert settings(UNIT)["ReadWritePaths"] == [f"-{ROOT}", "-/var/lib/prometheus/node-exporter"]
     assert setting("RequiresMountsFor") == str(ROOT)
     for name in FOLDERS:
         line = made[config.folder(name)]

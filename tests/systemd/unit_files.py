@@ -21,7 +21,8 @@ for _path, _text in texts(PLACE).items():
     _file = _INSTALLED / _path.relative_to("/")
     _file.parent.mkdir(parents=True, exist_ok=True)
     _file.write_text(_text, encoding="utf-8")
-UNIT, SYSUSERS, TMPFILES, LOGROTATE = (_INSTALLED / path.relative_to("/") for path in texts(PLACE))
+_files = [_INSTALLED / path.relative_to("/") for path in texts(PLACE)]
+UNIT, SYSUSERS, TMPFILES, LOGROTATE, PAGE_SOCKET, PAGE_SERVICE, PAGE_SYSUSERS = _files
 DROP_INS = sorted((SYSTEMD / "drop-ins").glob("*.conf"))
 
 
