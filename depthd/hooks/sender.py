@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -220,7 +221,7 @@ class Sender:
             due = min(refused.due for refused in self._refused.values())
             waits.append(max(due, self._again.until) - now)
             oldest = min(refused.since for refused in self._refused.values())
-            waits.append(oldest + self._patience.give_up - wall)
+            waits.append(max(_LOOK_AGAIN, oldest + self._patience.give_up - wall))
         return max(0.0, min(waits))
 
     def _drop(self, new: list[str], total: int) -> None:
@@ -230,9 +231,10 @@ class Sender:
                 self._give_up(name, refused.reason)
         if self.trouble is not None and self._is_over(self.trouble.since):
             for name in new:
-                found = self._queue.read(name)
-                if found is not None and self._is_over(found[1]):
-                    self._give_up(name, self.trouble.reason)
+                with suppress(OSError):
+                    found = self._queue.read(name)
+                    if found is not None and self._is_over(found[1]):
+                        self._give_up(name, self.trouble.reason)
         if total > MOST:
             for name in self._queue.oldest(min(total - MOST, _TOGETHER))[0]:
                 self._give_up(name, f"more than {MOST} wait")
@@ -257,6 +259,7 @@ class Sender:
                 self._refused[name] = replace(self._refused[before], failures=0, since=since)
                 return False
             self._receiver.tell(piece)
+            self._queue.remove(name)
         except ValueError:
             self._queue.remove(name)  # nothing of ours
             return True
@@ -268,7 +271,7 @@ class Sender:
         self._new.over()
         self._again.over()
         self.trouble = None
-        self._remove(name)
+        self._forget(name)
         self._emit(Event.HOOK_TAKEN, kind=self.kind, id=name)
         return True
 
@@ -289,13 +292,11 @@ class Sender:
         if refused is not None and self._photos.get(refused.photo) == name:
             del self._photos[refused.photo]
 
-    def _remove(self, name: str) -> None:
-        self._queue.remove(name)
-        self._forget(name)
-
     def _give_up(self, name: str, reason: str) -> None:
-        self._remove(name)
-        self._emit(Event.HOOK_GAVE_UP, kind=self.kind, id=name, reason=reason)
+        with suppress(OSError):  # what cannot be removed is given up once it can
+            self._queue.remove(name)
+            self._forget(name)
+            self._emit(Event.HOOK_GAVE_UP, kind=self.kind, id=name, reason=reason)
 
     def _say_failed(self, name: str, failures: int, reason: str) -> None:
         self.trouble = Trouble(self.trouble.since if self.trouble else time.time(), reason)

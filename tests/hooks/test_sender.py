@@ -170,18 +170,22 @@ def test_failures_are_counted_for_each(scene: Scene) -> None:
     }
 
 
-def test_what_cannot_be_read_holds_up_nobody(scene: Scene) -> None:
-    scene.make(Patience(give_up=1e9, first=1e6, longest=1e6))
+@pytest.mark.parametrize("give_up", [1e9, 0.001])
+def test_what_can_be_neither_read_nor_removed_holds_up_nobody(scene: Scene, give_up: float) -> None:
+    scene.make(Patience(give_up=give_up, first=1e6, longest=1e6))
     (scene.folder / "1.done").mkdir()
     scene.put("2")
     scene.sender.start()
     wait_until(lambda: scene.receiver.told == ["2.done"])
+    scene.put("3")
+    wait_until(lambda: scene.receiver.told == ["2.done", "3.done"])
 
 
 @pytest.mark.parametrize("was_tried", [True, False])
 def test_what_is_too_old_is_dropped_whenever_its_turn_would_come(
-    scene: Scene, was_tried: bool
+    scene: Scene, was_tried: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(sender_module, "_LOOK_AGAIN", 0.01)
     scene.make(Patience(give_up=0.2 if was_tried else 60, first=1e6, longest=1e6))
     scene.receiver.refuses = lambda _: True
     scene.put("1")
