@@ -40,7 +40,7 @@ def command(configured: Configured, port: int | None) -> ExitCode:
 
     from depthd.page.server import serve  # noqa: PLC0415 - an extra
 
-    serve(config, report)
+    serve(config, report, in_hint=configured.in_hint)
     return ExitCode.OK
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -34,7 +34,9 @@ _HERE = Path(__file__).parent
 _THREADS = 12  # that read folders and files
 
 
-def application(config: Config, gate: Gate, events: Events) -> ASGIApp:
+def application(
+    config: Config, gate: Gate, events: Events, in_hint: Callable[[str], str]
+) -> ASGIApp:
     """The whole page."""
     results = Results(config)
     if results.places.failed is None:
@@ -51,6 +53,7 @@ def application(config: Config, gate: Gate, events: Events) -> ASGIApp:
         uploads=Uploads(config, results),
         cameras=Cameras(config),
         templates=_templates(),
+        in_hint=in_hint,
     )
 
     @asynccontextmanager

@@ -98,8 +98,7 @@ def retry(request: Request) -> Response:
     if failure is None or site.results.places.failed is None:
         return JSONResponse({"text": words["retry_gone"]}, 404)
     if not site.results.may_take(failure):
-        text = words["retry_forbidden"].format(name=shown(failure.name))
-        return JSONResponse({"text": text}, 403)
+        return JSONResponse({"text": site.retry_by_hand(words, failure.name)}, 403)
     try:
         moved = put_back(site.results.places.failed, site.config.folder("inbox"), failure.name)
     except FileExistsError:

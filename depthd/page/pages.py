@@ -171,4 +171,5 @@ def _told(
         "at": shown_time(entry[0]),
         "can_show": can_show,
         "can_take": site.results.may_take(failure),
+        "by_hand": site.retry_by_hand(words, failure.name),
     }

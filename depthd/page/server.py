@@ -35,7 +35,10 @@ _FIRST_GIVEN = 3  # descriptor, as the service manager numbers them
 
 
 def serve(
-    config: Config, say: Callable[[str], None], began: Callable[[str], object] = lambda _: None
+    config: Config,
+    say: Callable[[str], None],
+    began: Callable[[str], object] = lambda _: None,
+    in_hint: Callable[[str], str] = lambda hint: hint,
 ) -> None:
     """Serve until SIGTERM or SIGINT.
 
@@ -43,6 +46,7 @@ def serve(
         config: effective configuration.
         say: tells people the address, and once the password.
         began: called with the address once it listens.
+        in_hint: makes of a hint one whose commands act on the same service.
 
     Raises:
         ConfigurationError: the address or the password file cannot be used.
@@ -65,7 +69,7 @@ def serve(
         server = _Server(
             events,
             uvicorn.Config(
-                application(config, gate, events),
+                application(config, gate, events, in_hint),
                 loop="asyncio",
                 http=bounded_protocol(page.max_connections),
                 ws="none",

@@ -6,7 +6,8 @@ Knows the parts by name and the query; answers nothing itself.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+import shlex
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +21,7 @@ from depthd.contract.names import SetName
 from depthd.page.access import Gate
 from depthd.page.cameras import Cameras
 from depthd.page.index import Index
-from depthd.page.present import Present
+from depthd.page.present import Present, shown
 from depthd.page.results import Results
 from depthd.page.strings import LANGUAGES, WORDS, Words, choose
 from depthd.page.upload import Uploads
@@ -45,6 +46,11 @@ class Site:
     uploads: Uploads
     cameras: Cameras
     templates: Any  # jinja2.Environment
+    in_hint: Callable[[str], str]  # a hint whose commands act on the service of this page
+
+    def retry_by_hand(self, words: Mapping[str, str], name: SetName) -> str:
+        """Where the page may not move a failed photo: who may."""
+        return self.in_hint(words["retry_forbidden"].format(name=shlex.quote(shown(name))))
 
     def page(
         self, request: Request, template: str, *, status: int = 200, **context: object

@@ -13,6 +13,7 @@ import zipfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
@@ -23,16 +24,19 @@ from page.scene import Page, Scene
 from statuses import quiet_status
 from unprivileged import needs_root
 
+from depthd.cli.options import Configured
 from depthd.contract import status
 from depthd.contract.errors import FAULTS
 from depthd.contract.health import CAUSES, Cause
+from depthd.contract.names import SetName
 from depthd.page import events
 from depthd.page.depth import palette
 from depthd.page.events import Events
 from depthd.page.photos import published
 from depthd.page.results import Opened
 from depthd.page.sending import zipped
-from depthd.page.strings import LANGUAGES, table
+from depthd.page.site import Site
+from depthd.page.strings import LANGUAGES, WORDS, table
 from depthd.render import colors
 
 
@@ -158,6 +162,13 @@ def test_times_for_people_are_those_of_this_machine(
         time.tzset()
     assert published({}) is None
     assert published({"times": {"published": 7}}) is None
+
+
+def test_the_command_that_the_page_names_acts_on_its_service() -> None:
+    configured = Configured(None, Path("/srv/my depth"), ())
+    site: Any = SimpleNamespace(in_hint=configured.in_hint)
+    words = Site.retry_by_hand(site, WORDS["en"], SetName.of("cam1/my door.jpg"))
+    assert words.endswith("depthd retry --root '/srv/my depth' 'cam1/my door.jpg'")
 
 
 def test_one_more_listener_takes_the_place_of_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None:
