@@ -273,8 +273,12 @@ class Dispatcher:
 
     def _send(self, entry: Entry, opened: Opened) -> None:
         worker = self._keeper.worker
-        if worker is None or self._is_stopping:  # it died meanwhile
-            opened.close()
+        if worker is None or self._is_stopping:
+            if self._is_stopping:  # nothing is begun any more that would need them
+                leave = partial(self.home.errands.leave, opened)
+                self._filework.submit(leave, lambda _: None, lambda _: None)
+            else:  # it died meanwhile
+                opened.close()
             self._suspects.leave(entry)
             self._run(entry)
             return

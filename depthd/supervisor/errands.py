@@ -206,6 +206,15 @@ class Errands:
             os.close(original)
             raise
 
+    def leave(self, opened: Opened) -> None:
+        """The service stops before the job was begun.
+
+        Raises:
+            OSError: the result files stay until the next start.
+        """
+        opened.close()
+        self._publisher.discard(opened.outlets.job)
+
     def publish(self, job: Job, outlets: Outlets, facts: Facts, *, is_unsure: bool) -> Brought:
         """Publish what the worker has made, and bring the original home.
 
@@ -322,7 +331,7 @@ class Errands:
 
 def _probe_folder(place: Place, name: SetName) -> None:
     with place.make_folder(name) as folder:
-        files.probe(folder, 1)
+        files.probe_shared(folder)
 
 
 def _claimed(job: Job) -> Claimed:

@@ -22,6 +22,7 @@ _NO_FLAG_SUPPORT = frozenset({errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP})
 _NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 # A group that is not ours, or (EINVAL) has no number here; a file system without rights.
 _NO_RIGHTS = frozenset({errno.EPERM, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS})
+_NO_TMPFILE = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOSYS})
 REFUSED_NAME = frozenset({errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG})
 NOT_FOLLOWED = frozenset({errno.ELOOP, errno.ENOTDIR, errno.EMLINK})
 # The photo, or a folder above it, is not there any more.
@@ -389,14 +390,13 @@ def leave_cache(handle: int) -> None:
         os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def probe(folder: int, size: int, name: str = "") -> None:
+def probe(folder: int, size: int, name: str) -> None:
     """Write, sync and remove a file in an open folder.
 
     Args:
         folder: its handle.
         size: bytes that there must be room for; the first mebibyte of them is really written.
-        name: in a folder of our own always the same, so that nothing is left when removing it
-            failed once; else one that nobody can guess.
+        name: always the same, so that nothing is left for long when removing it failed once.
 
     Raises:
         OSError: the folder, or its disk, cannot take it now.
@@ -404,10 +404,31 @@ def probe(folder: int, size: int, name: str = "") -> None:
     disk = os.fstatvfs(folder)
     if disk.f_bavail * disk.f_frsize < size:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    name = name or f"{PROBE}{secrets.token_hex(8)}"
     data = bytes(max(1, min(size, 1 << 20)))
     write_durably(name, [data], folder, mode=0o600, group=os.fstat(folder).st_gid)
     unlink_if_exists(name, folder)
+
+
+def probe_shared(folder: int) -> None:
+    """Write and sync a file in a folder that is not ours alone; it has no name that could stay.
+
+    Where there are no files without names, it has one that nobody can guess.
+
+    Raises:
+        OSError: the folder, or its disk, cannot take it now.
+    """
+    try:
+        handle = os.open(".", os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600, dir_fd=folder)
+    except OSError as error:
+        if error.errno not in _NO_TMPFILE:
+            raise
+        probe(folder, 1, f"{PROBE}{secrets.token_hex(8)}")
+        return
+    try:
+        write_all(handle, b"\0")
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_all(handle: int, data: bytes | memoryview) -> None:

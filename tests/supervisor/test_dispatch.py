@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from stage import Stage, hide_record
+from stage import Stage, drop, hide_record
 
 from depthd.channel.messages import Blocked, Broken, Refused
 from depthd.contract.errors import FaultCode
@@ -19,6 +19,7 @@ from depthd.contract.states import TRANSITIONS, State
 from depthd.publish.publisher import Publisher
 from depthd.spool import Job
 from depthd.supervisor.aside import Holds
+from depthd.supervisor.errands import Taken
 from depthd.supervisor.table import Entry, Table
 from depthd.system import files
 
@@ -107,6 +108,19 @@ def test_whoever_writes_for_ever_is_failed_in_the_end(stage: Stage) -> None:
         stage.play()
         stage.play(10)
     assert code_of(stage.root, "a.jpg") == "truncated"
+
+
+def test_nothing_is_left_of_files_that_were_opened_while_the_service_stopped(stage: Stage) -> None:
+    stage.dispatcher.expect(1)
+    (taken,) = stage.parts.errands.claim([drop(stage.root, "a.jpg")], stage.config)
+    assert isinstance(taken, Taken)
+    assert taken.opened
+    stage.dispatcher.stop()
+    stage.dispatcher.accept(taken)
+    stage.play()
+    assert not stage.worker.given
+    assert list((stage.root / "outbox/.depthd").iterdir()) == []
+    assert (stage.root / "work" / taken.job.id / "original").exists()
 
 
 # the worker's deaths -------------------------------------------------------------------------
@@ -390,12 +404,12 @@ def _break(monkeypatch: pytest.MonkeyPatch, *, names: str, code: int) -> None:
 
 def _refuse_below(folder: str) -> Callable[..., None]:
     """A probe that fails in one folder."""
-    probe = files.probe
+    probe = files.probe_shared
 
-    def failing(handle: int, size: int, name: str = "") -> None:
+    def failing(handle: int) -> None:
         if os.readlink(f"/proc/self/fd/{handle}").endswith(folder):
             raise OSError(errno.EACCES, "Permission denied")
-        probe(handle, size, name)
+        probe(handle)
 
     return failing
 
@@ -430,7 +444,7 @@ def test_a_folder_that_cannot_be_written_holds_up_its_own_photos_only(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(files, "probe", _refuse_below("outbox/cam1"))
+        patch.setattr(files, "probe_shared", _refuse_below("outbox/cam1"))
         _break(patch, names="outbox/cam1/", code=errno.EACCES)
         names = ("cam1/a.jpg", "cam2/b.jpg", "cam1/c.jpg")
         for job in [stage.claim(name) for name in names]:
@@ -459,7 +473,7 @@ def test_a_try_that_says_nothing_of_the_folder_leaves_the_next_one_to_another(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(files, "probe", _refuse_below("outbox/cam1"))
+        patch.setattr(files, "probe_shared", _refuse_below("outbox/cam1"))
         _break(patch, names="outbox/cam1/", code=errno.EACCES)
         first, second = stage.claim("cam1/a.jpg"), stage.claim("cam1/b.jpg")
         for job in (first, second):
@@ -489,7 +503,7 @@ def test_nothing_is_due_while_nothing_can_be_written(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(files, "probe", _refuse_below("outbox/cam1"))
+        patch.setattr(files, "probe_shared", _refuse_below("outbox/cam1"))
         _break(patch, names="outbox/cam1/", code=errno.EACCES)
         stage.worker.render(stage.claim("cam1/a.jpg").id)
         stage.play()
@@ -505,7 +519,7 @@ def test_nothing_is_due_while_nothing_can_be_written(
 def test_an_outbox_that_cannot_be_written_at_all_pauses(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def failing(_folder: int, _size: int, _name: str = "") -> None:
+    def failing(_folder: int, _size: int, _name: str) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
 
     job = stage.claim("a.jpg")

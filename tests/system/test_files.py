@@ -130,3 +130,21 @@ def test_a_name_that_cannot_be_is_not_taken(tmp_path: Path, name: str) -> None:
         assert not files.exists(name, folder)
         assert not files.is_regular(name, folder)
         assert not files.same_file(name, name, folder, folder)
+
+
+def test_a_look_at_a_shared_folder_leaves_nothing_whatever_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object, **__: object) -> None:
+        raise OSError(errno.EDQUOT, "quota")
+
+    handle = os.open(tmp_path, os.O_RDONLY)
+    monkeypatch.setattr(os, "unlink", failing)
+    try:
+        files.probe_shared(handle)
+        monkeypatch.setattr(os, "fsync", failing)
+        with pytest.raises(OSError, match="quota"):
+            files.probe_shared(handle)
+    finally:
+        os.close(handle)
+    assert list(tmp_path.iterdir()) == []
