@@ -29,7 +29,6 @@ from depthd.model.prepare import is_prepared, prepare
 from depthd.model.weights import Weights, find_weights
 
 Report = Callable[[str], None]
-_INFERENCES = 20
 _READ = 12_000_000  # pixels of the files whose reading is measured
 _OF_BACKLOG = 5  # times as many photos as in a run
 
@@ -46,6 +45,11 @@ class Plan:
     upstream: bool
     only_sizes: bool = False
     only_reading: bool = False
+
+    @property
+    def inferences(self) -> int:
+        """How many are measured together."""
+        return 7 * self.rounds
 
 
 @dataclass(frozen=True)
@@ -199,7 +203,7 @@ class Session:
                     raise
                 speeds.append(EngineSpeed(engine, precision, why=error.message))
                 continue
-            times = child.ask(photos=photos, inferences=_INFERENCES)["infer"]
+            times = child.ask(photos=photos, inferences=self._plan.inferences)["infer"]
             depths = self._folder / f"{engine}-{precision}.npy"
             child.ask(photos=photos, depths=str(depths))
             differences = _differences(depths, reference)
@@ -266,7 +270,7 @@ class Session:
 
     def _inferences(self, child: Child, kind: Kind) -> float:
         photo = [str(self._photos[kind.name][0])]
-        times: list[float] = child.ask(photos=photo, inferences=_INFERENCES)["infer"]
+        times: list[float] = child.ask(photos=photo, inferences=self._plan.inferences)["infer"]
         return 1000 / median(times)
 
     def _rate_of(self, upstream: Child, kind: Kind, count: int) -> float:

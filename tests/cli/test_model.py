@@ -36,8 +36,10 @@ def test_fetch_from_a_file_puts_it_where_it_is_found(
     published: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = ["--root", str(tmp_path)]
-    assert cli.main(["model", "verify", *root, "--set", "model.fallback=none"]) == 69
-    assert "run 'depthd model fetch --from FILE' here" in capsys.readouterr().err
+    own = [*root, "--set", "model.fallback=none"]
+    assert cli.main(["model", "verify", *own]) == 69
+    fetch = f"run 'depthd model fetch {' '.join(own)} --from FILE' here"
+    assert fetch in capsys.readouterr().err
     assert cli.main(["model", "fetch", *root, "--from", str(published)]) == 0
     out = capsys.readouterr().out
     target = tmp_path / "state/weights" / PREFIX

@@ -104,7 +104,7 @@ def test_the_log_is_followed_through_a_rotation_and_tells_the_story_of_each_phot
         said = look(root, "killer.jpg", command="explain")
         order = ["photo.claimed", "photo.retried", "photo.failed", "It failed as worker_crashed"]
         assert sorted(order, key=said.stdout.index) == order
-        assert "depthd retry killer.jpg" in said.stdout
+        assert f"depthd retry --root {root} killer.jpg" in said.stdout
 
 
 def test_metrics_and_heartbeat_tell_of_the_photos_that_came(
