@@ -5,6 +5,7 @@ Looks at the file of `depthd hold` and says what has changed. Knows no jobs.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from depthd.contract.events import Emit, Event
@@ -49,3 +50,24 @@ class Held:
         for folder in sorted(before.keys() - now.keys()):
             self._emit(Event.INBOX_RELEASED, folder=folder or ".")
         return before != now
+
+    def take_along(self, state: Path) -> None:
+        """Write what is held into another state/, beside what is held there.
+
+        Raises:
+            HoldsUnclear, OSError: it cannot be written there.
+        """
+        if self.since:
+            try:
+                HoldsFile(state).change(lambda there: {**there, **self.since})
+            except HoldsUnclear as error:
+                raise HoldsUnclear(f"paths.state: {state}: {error}") from error
+
+    def moved(self, state: Path) -> Held:
+        """The same holds, from now on by the file that `take_along` wrote; the former one ends."""
+        if self.since:  # else it would be held again when the former state/ is
+            with suppress(HoldsUnclear, OSError):
+                self._file.change(lambda _: {})
+        other = Held(state, self._emit)
+        other.since, other.places = self.since, self.places
+        return other

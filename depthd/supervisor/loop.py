@@ -25,6 +25,7 @@ from depthd.contract.status import StatusState
 from depthd.hooks.hooks import Hooks, asked_for, hooks_of, left_behind, make_queues
 from depthd.intake import Intake
 from depthd.spool import make_folders, original_path
+from depthd.spool.holds import HoldsUnclear
 from depthd.supervisor import report
 from depthd.supervisor.changes import Changes, Installation, WeightsFile
 from depthd.supervisor.claims import Claims
@@ -370,11 +371,12 @@ class Service:
             changes = Changes.between(self._config, config)
             if changes.status:
                 make_folders(config)
+                self._held.take_along(config.folder("state"))
             if changes.hooks:
                 make_queues(config)
             if changes.folders:
                 self._plan_exchange(config)
-        except (DepthdError, OSError) as error:
+        except (DepthdError, HoldsUnclear, OSError) as error:
             self._emit(Event.RELOAD_REFUSED, reason=str(error))
             self._last_reload = status.Reload(at=status.moment(time.time()), refused=str(error))
             self._why = "the new configuration is refused, see the log"
@@ -413,7 +415,7 @@ class Service:
             self._intake.start()
         if changes.status:
             self._status_file = StatusFile(config.folder("state"))
-            self._held = Held(config.folder("state"), self._emit)
+            self._held = self._held.moved(config.folder("state"))
             self._weights = WeightsFile(config.folder("state"))
             self._say_left(former.folder("state"), ())
         self._telling.renew(config, now)

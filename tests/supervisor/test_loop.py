@@ -297,6 +297,22 @@ def test_weights_that_were_replaced_are_taken_up(played: Played) -> None:
 # held by an operator -------------------------------------------------------------------------
 
 
+def test_what_is_held_stays_held_in_another_state(played: Played, tmp_path: Path) -> None:
+    state = tmp_path / "elsewhere"
+    HoldsFile(tmp_path / "state").change(lambda _: {"cam": 1.0})
+    played.turn_until(lambda: "inbox.held" in played.events())
+    state.mkdir()
+    (state / "holds.json").write_bytes(b"{")
+    played.hang_up(paths={"state": state})
+    assert "holds.json is damaged" in played.last("service.reload_refused")["reason"]
+    (state / "holds.json").unlink()
+    played.hang_up(paths={"state": state})
+    assert played.service._held.since == HoldsFile(state).read() == {"cam": 1.0}
+    assert not HoldsFile(tmp_path / "state").read()  # it would be held again by a way back
+    HoldsFile(state).change(lambda _: {})
+    played.turn_until(lambda: "inbox.released" in played.events())
+
+
 def test_what_is_held_is_not_taken_and_what_is_at_work_is_finished(played: Played) -> None:
     holds = HoldsFile(played.root / "state")
     played.drop("a.jpg")
