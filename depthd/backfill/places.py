@@ -7,16 +7,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from pyarrow import ArrowInvalid, ArrowNotImplementedError
 from pyarrow import fs as arrow
 
-from depthd.contract.errors import NoInputError, UnavailableError, UsageError
+from depthd.contract.errors import (
+    DepthdError,
+    NoInputError,
+    PhotoError,
+    UnavailableError,
+    UsageError,
+)
 
-_OF_ARROW = frozenset({"s3", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs"})
+# What shows an object only when all of it is there.
+OBJECT_STORES = frozenset({"s3", "gs", "gcs", "abfs", "abfss"})
+_OF_ARROW = OBJECT_STORES | {"hdfs", "viewfs"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +97,17 @@ class Place:
         """The file system, and the path as that takes it."""
         if self.is_local:
             return arrow.LocalFileSystem(), self.path
+        if self.scheme not in _OF_ARROW:
+            return _of_fsspec(self)
         system = _system(self.scheme, self.host, self.options)
         return system, self.path if self.scheme in ("hdfs", "viewfs") else self.in_bucket
+
+    def forget(self) -> None:
+        """Connect anew the next time, where a connection is kept."""
+        if not self.is_local and self.scheme not in _OF_ARROW:
+            from fsspec import get_filesystem_class  # noqa: PLC0415 - rarely needed
+
+            get_filesystem_class(self.scheme).clear_instance_cache()
 
     @property
     def in_bucket(self) -> str:
@@ -97,21 +116,40 @@ class Place:
 
 @lru_cache(maxsize=64)
 def _system(scheme: str, host: str, options: str) -> arrow.FileSystem:
-    if scheme in _OF_ARROW:
-        query = f"?{urlencode(parse_qsl(options))}" if options else ""
-        try:
-            return arrow.FileSystem.from_uri(f"{scheme}://{host}/{query}")[0]
-        except (ArrowInvalid, ArrowNotImplementedError, OSError) as error:
-            raise NoInputError(f"{scheme}://{host} cannot be opened: {error}") from error
-    import fsspec  # noqa: PLC0415 - rarely needed
+    query = f"?{urlencode(parse_qsl(options))}" if options else ""
+    try:
+        return arrow.FileSystem.from_uri(f"{scheme}://{host}/{query}")[0]
+    except (ArrowInvalid, ArrowNotImplementedError, OSError) as error:
+        raise NoInputError(f"{scheme}://{host} cannot be opened: {error}") from error
+
+
+def _of_fsspec(place: Place) -> tuple[arrow.FileSystem, str]:
+    """Of the calling thread alone: few of them may be used by two."""
+    from fsspec.core import url_to_fs  # noqa: PLC0415 - rarely needed
 
     try:
-        return arrow.PyFileSystem(arrow.FSSpecHandler(fsspec.filesystem(scheme)))
+        with as_os_error():
+            system, path = url_to_fs(place.address, **dict(parse_qsl(place.options)))
+            system.invalidate_cache()  # others write there
+            with suppress(FileNotFoundError):
+                system.info(path)  # raises what is wrong; `exists` and others would just say no
     except (ValueError, ImportError) as error:
         raise UnavailableError(
-            f"{scheme}:// cannot be opened: {error}",
+            f"{place.scheme}:// cannot be opened: {error}",
             "install the fsspec package for it beside depthd, on every node",
         ) from error
+    return arrow.PyFileSystem(arrow.FSSpecHandler(system)), path
+
+
+@contextmanager
+def as_os_error() -> Iterator[None]:
+    """Whatever a file system of fsspec raises: each has errors of its own."""
+    try:
+        yield
+    except (OSError, ValueError, ImportError, DepthdError, PhotoError):
+        raise
+    except Exception as error:
+        raise OSError(f"{type(error).__name__}: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,18 +162,32 @@ class Entry:
 
 def entries(place: Place) -> Iterator[Entry]:
     """Folders and files of one folder, in the order of the paths below them; of S3 see `keys`."""
-    system, path = place.opened()
     kinds = {arrow.FileType.File: False, arrow.FileType.Directory: True}
-    found = [
-        Entry(info.base_name, kinds[info.type])
-        for info in system.get_file_info(arrow.FileSelector(path))
-        if info.type in kinds
-    ]
+    with as_os_error():
+        system, path = place.opened()
+        found = [
+            Entry(info.base_name, kinds[info.type])
+            for info in system.get_file_info(arrow.FileSelector(path))
+            if info.type in kinds
+        ]
     yield from sorted(found, key=_as_path)
 
 
 def _as_path(entry: Entry) -> bytes:
     return os.fsencode(entry.name) + (b"/" if entry.is_folder else b"")
+
+
+def s3_client(place: Place) -> Any:
+    """Of boto3, with the options of an address."""
+    import boto3  # noqa: PLC0415 - only for S3
+
+    options = dict(parse_qsl(place.options))
+    more: dict[str, str] = {}
+    if endpoint := options.get("endpoint_override"):
+        more["endpoint_url"] = f"{options.get('scheme', 'https')}://{endpoint}"
+    if region := options.get("region"):
+        more["region_name"] = region
+    return boto3.client("s3", **more)
 
 
 def keys(place: Place) -> Iterator[tuple[str, float]]:
@@ -144,18 +196,11 @@ def keys(place: Place) -> Iterator[tuple[str, float]]:
     Raises:
         OSError: it cannot be listed.
     """
-    import boto3  # noqa: PLC0415 - only for S3
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
-    options = dict(parse_qsl(place.options))
-    more: dict[str, str] = {}
-    if endpoint := options.get("endpoint_override"):
-        more["endpoint_url"] = f"{options.get('scheme', 'https')}://{endpoint}"
-    if region := options.get("region"):
-        more["region_name"] = region
     prefix = f"{place.path}/" if place.path else ""
-    client = boto3.client("s3", **more)
-    pages = client.get_paginator("list_objects_v2").paginate(Bucket=place.host, Prefix=prefix)
+    pager = s3_client(place).get_paginator("list_objects_v2")
+    pages = pager.paginate(Bucket=place.host, Prefix=prefix)
     try:
         for page in pages:
             for item in page.get("Contents", ()):

@@ -12,8 +12,9 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
-from depthd.backfill.places import Place
+from depthd.backfill.places import Place, as_os_error
 from depthd.backfill.units import Photo
 from depthd.contract.errors import FaultCode, PhotoError, TemporaryError, words_of
 from depthd.system import files
@@ -21,7 +22,7 @@ from depthd.system import files
 _AHEAD = 8  # photos
 _TRIES = 4
 _PATIENCE = 0.5  # seconds before the second try; doubles
-_AWAY = 16  # photos in a row that could not be read: it is not the photos
+_AWAY = 16  # photos in a row that could not be read, or a whole unit: it is not the photos
 _OWN_FAULT = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
 _BYTES_A_PIXEL = 8  # as the worker has it
 _PIECE = 1 << 22
@@ -48,6 +49,7 @@ class Reader:
         self._source = source
         self._limit = max_pixels * _BYTES_A_PIXEL
         self._pool = ThreadPoolExecutor(_AHEAD // 2, thread_name_prefix="read")
+        self._away = 0
 
     def read(self, photos: Sequence[Photo]) -> Iterator[Fetched]:
         """Each photo, in order.
@@ -57,7 +59,7 @@ class Reader:
         """
         waiting = iter(photos)
         ahead: deque[Future[Fetched]] = deque()
-        away = 0
+        most = min(_AWAY, max(2, len(photos)))
         try:
             while True:
                 while len(ahead) < _AHEAD and (photo := next(waiting, None)) is not None:
@@ -67,8 +69,8 @@ class Reader:
                 fetched = ahead[0].result()
                 ahead.popleft()
                 is_away = isinstance(fetched.error, _Away)
-                away = away + 1 if is_away else 0
-                if away >= _AWAY:
+                self._away = self._away + 1 if is_away else 0
+                if self._away >= most:
                     raise TemporaryError(f"the source cannot be read: {fetched.error}")
                 yield fetched
         finally:
@@ -107,19 +109,24 @@ class Reader:
                     raise
                 if attempt + 1 == _TRIES:
                     raise
+                place.forget()
                 time.sleep(_PATIENCE * 2**attempt)
             else:
                 return handle
         raise AssertionError
 
     def _copy(self, place: Place, handle: int) -> None:
-        system, path = place.opened()
-        with system.open_input_file(path) as file:
+        with as_os_error(), _open_remote(place) as file:
             if file.size() > self._limit:
                 words = f"the file has more than {self._limit} bytes"
                 raise PhotoError(FaultCode.TOO_LARGE, words)
             while piece := file.read(_PIECE):
                 files.write_all(handle, piece)
+
+
+def _open_remote(place: Place) -> Any:
+    system, path = place.opened()
+    return system.open_input_file(path)
 
 
 def _close(fetched: Fetched) -> None:

@@ -11,10 +11,9 @@ from collections import defaultdict
 from depthd.backfill.index import FOLDER as INDEX
 from depthd.backfill.index import Index
 from depthd.backfill.shards import FOLDER as SHARDS
-from depthd.backfill.store import Store
+from depthd.backfill.store import ON_ITS_WAY, Store
 
 _SHARD = re.compile(r"(?P<part>\w+-\d{8})-(?P<run>\w+)-(?P<attempt>[0-9a-f]{6})-\d{4}\.tar")
-_HIDDEN = re.compile(r"\.[0-9a-f]{16}\.part")
 
 
 def sweep(store: Store, run: str, began: float) -> None:
@@ -29,7 +28,7 @@ def sweep(store: Store, run: str, began: float) -> None:
     """
     for folder in (INDEX, SHARDS):
         for each in list(store.list(folder)):
-            if _HIDDEN.fullmatch(each.name):  # its writer is gone, or fails and does it again
+            if ON_ITS_WAY.fullmatch(each.name):  # its writer is gone, or fails and does it again
                 store.remove(f"{folder}/{each.name}")
     by_part: dict[str, list[str]] = defaultdict(list)
     attempts: dict[str, set[str]] = defaultdict(set)

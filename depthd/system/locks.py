@@ -24,7 +24,17 @@ def locked(path: Path, *, waits: bool = True) -> Iterator[None]:
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     handle = os.open(path, flags, 0o600)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
+        lock(handle, waits=waits)
         yield
     finally:
         os.close(handle)
+
+
+def lock(handle: int, *, waits: bool = True) -> None:
+    """Lock an open file until it is closed.
+
+    Raises:
+        BlockingIOError: somebody has it, and this one does not wait.
+        OSError: its file system knows no locks.
+    """
+    fcntl.flock(handle, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))

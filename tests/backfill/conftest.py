@@ -26,13 +26,24 @@ import pytest
 DEADLINE = 180.0  # seconds; the machine may be busy
 SABOTAGE = Path(__file__).parents[1] / "service/sabotage"
 _STORE = 100_000_000  # bytes
+_AWS = {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+}
 
 
 def needs(*modules: str) -> None:
-    """Skip in words where a library is missing."""
+    """Skip in words where a library is missing; with TEST_CLUSTER=all that is a failure."""
     for module in modules:
         if importlib.util.find_spec(module) is None:
-            pytest.skip(f"needs {module}: pip install 'depthd[test-cluster]'")
+            words = f"needs {module}: pip install 'depthd[test-cluster]'"
+            if os.environ.get("TEST_CLUSTER") == "all":
+                pytest.fail(words)
+            pytest.skip(words)
 
 
 def until(what: Callable[[], object], words: str) -> None:
@@ -110,12 +121,7 @@ class Cluster:
             "PYTHONPATH": str(SABOTAGE),  # photos that say so break their worker
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": secrets.token_hex(32),
-            "AWS_ACCESS_KEY_ID": "testing",
-            "AWS_SECRET_ACCESS_KEY": "testing",
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_CONFIG_FILE": os.devnull,
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            **_AWS,
             "PYTHONFAULTHANDLER": "1",  # a driver that is aborted says where
             "RAY_TMPDIR": self._short,
             "XDG_CACHE_HOME": str(folder / "cache"),
@@ -171,14 +177,13 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="session")
-def s3(cluster: Cluster) -> Iterator[str]:
-    """HOST:PORT of an S3 over HTTP."""
-    needs("moto", "boto3")
+def _s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    needs("moto", "boto3", "pyarrow")
     port = free_port()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    log = cluster.folder / "s3.log"
+    log = tmp_path_factory.mktemp("s3") / "log"
     with log.open("wb") as file:
-        server = subprocess.Popen(command, env=cluster.environment, stdout=file, stderr=file)
+        server = subprocess.Popen(command, env=os.environ | _AWS, stdout=file, stderr=file)
 
     def answers() -> bool:
         assert server.poll() is None, log.read_text()
@@ -194,6 +199,54 @@ def s3(cluster: Cluster) -> Iterator[str]:
     finally:
         server.terminate()
         server.wait()
+
+
+@pytest.fixture
+def s3(_s3_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """HOST:PORT of an S3 over HTTP; this process has credentials for it."""
+    for key, value in _AWS.items():
+        monkeypatch.setenv(key, value)
+    return _s3_server
+
+
+class FileTransfer:
+    """An FTP server over a folder, which goes and comes back."""
+
+    def __init__(self, folder: Path, log: Path) -> None:
+        self.port = free_port()
+        self.address = f"ftp://127.0.0.1:{self.port}"
+        self._folder = folder
+        self._log = log
+        self.start()
+
+    def start(self) -> None:
+        command = [
+            sys.executable, "-m", "pyftpdlib", "-i", "127.0.0.1", "-p", str(self.port),
+            "-w", "-d", str(self._folder),
+        ]  # fmt: skip
+        with self._log.open("wb") as file:
+            self._process = subprocess.Popen(command, stdout=file, stderr=file)
+        until(self._answers, "an FTP server")
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def _answers(self) -> bool:
+        assert self._process.poll() is None, self._log.read_text()
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=5):
+            return True
+        return False
+
+
+@pytest.fixture
+def ftp(tmp_path: Path) -> Iterator[FileTransfer]:
+    """Of the folder `served`."""
+    needs("pyftpdlib", "fsspec")
+    (tmp_path / "served").mkdir()
+    server = FileTransfer(tmp_path / "served", tmp_path / "ftp.log")
+    yield server
+    server.stop()
 
 
 @pytest.fixture
