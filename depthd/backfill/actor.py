@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 from depthd import __version__
-from depthd.backfill import index
+from depthd.backfill import index, lease
 from depthd.backfill.files import Files
 from depthd.backfill.index import Index, Row
 from depthd.backfill.reading import Reader
@@ -83,6 +83,8 @@ class UnitWorker:
         rows = sorted([*kept, *attempt.made], key=lambda row: index.photo_of(row).order)
         if not unit.retries and self._index.rows(unit.part) is not None:  # another was faster
             return _report(unit, attempt.made)
+        if lease.owner_of(self._store.read(lease.NAME) or b"") != self._task.owner:
+            raise lease.lost(self._task.target.address)
         self._index.write(unit.part, rows, self._task.run)
         return _report(unit, attempt.made)
 

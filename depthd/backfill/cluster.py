@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import chdir, contextmanager, suppress
+from contextlib import chdir, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -50,9 +50,8 @@ def make_plan(task: Task, parts: Parts) -> Plan:
     )
 
 
-@contextmanager
-def connected(address: str | None) -> Iterator[None]:
-    """Join a cluster, or be one.
+def connect(address: str | None) -> None:
+    """Join a cluster, or be one, until this process ends.
 
     Raises:
         UnavailableError: there is no cluster at this address.
@@ -72,11 +71,7 @@ def connected(address: str | None) -> Iterator[None]:
             f"{where}: {str(error).strip().splitlines()[0]}",
             "look at 'ray status' there; --address auto takes the cluster of this machine",
         ) from error
-    try:
-        logging.getLogger("ray.data").setLevel(logging.ERROR)
-        yield
-    finally:
-        ray.shutdown()
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
 
 
 def nodes() -> list[int]:

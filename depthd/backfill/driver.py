@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from depthd.backfill.cluster import (
     Parts,
-    connected,
+    connect,
     make_plan,
     nodes,
     open_board,
@@ -19,6 +19,7 @@ from depthd.backfill.cluster import (
     reports,
 )
 from depthd.backfill.index import Index
+from depthd.backfill.lease import leased, lost
 from depthd.backfill.places import Place
 from depthd.backfill.progress import Progress, Snapshot
 from depthd.backfill.sources import photos
@@ -80,7 +81,7 @@ def run(
     report: Callable[[str], None],
     tell: Callable[[Snapshot], None],
 ) -> Ended:
-    """Do what is missing of an archive.
+    """Do what is missing of an archive; once in a process, which Ray is left by at its end.
 
     Args:
         config: the sections intake, model, worker, output and folders are used.
@@ -99,14 +100,18 @@ def run(
         raise NoInputError(f"there is no photo in {source.address}", "see intake.include")
     weights = find_weights(config.model, state or user_cache() / "depthd", report=report)
     store = open_store(target)
-    parts = Index(store).parts()
-    task = _task(config, state, options, source, target, weights, parts)
+    task = _task(config, state, options, source, target, weights)
     claim(task, store)
-    data = b"" if weights.spec.package_data else weights.path.read_bytes()
-    began = time.time()
-    with connected(options.address):
+    with leased(store, target.address, report) as lease:
+        parts = Index(store).parts()
+        task = replace(task, run=_new_name(parts), owner=lease.owner)
+        data = b"" if weights.spec.package_data else weights.path.read_bytes()
+        began = time.time()
+        connect(options.address)
         ended = _Run(task, data, parts, weights, tell).run()
-    sweep(store, task.run, began)
+        if lease.is_lost:
+            raise lost(target.address)
+        sweep(store, task.run, began)
     return ended
 
 
@@ -117,18 +122,14 @@ def _task(
     source: Place,
     target: Place,
     weights: Weights,
-    parts: Parts,
 ) -> Task:
-    name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-    while name in parts:
-        time.sleep(0.1)
-        name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     return Task(
         config=with_network(config, weights).model_dump_json(),
         source=source,
         target=target,
         layout=options.layout or ("files" if target.is_local else "shards"),
-        run=name,
+        run="",
+        owner="",
         shard_size=options.shard_size,
         unit_size=options.unit_size,
         retry_failed=options.retry_failed,
@@ -137,6 +138,13 @@ def _task(
         fallback=weights.fallback,
         weights_sha256="" if weights.spec.package_data else weights.sha256,
     )
+
+
+def _new_name(parts: Parts) -> str:
+    """Of a run that no part is of."""
+    while (name := f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}") in parts:
+        time.sleep(0.1)
+    return name
 
 
 class _Run:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from depthd import __version__
 from depthd.backfill.places import Place
-from depthd.backfill.store import Store, put
+from depthd.backfill.store import ON_ITS_WAY, Store
 from depthd.backfill.units import Layout
 from depthd.config import Config
 from depthd.contract.errors import OutputError, UnavailableError, UsageError
@@ -30,6 +30,7 @@ class Task:
     Attributes:
         config: as JSON.
         run: name of this run.
+        owner: of the lease that this run has on the target.
         shard_size: bytes.
         unit_size: photos that get into the index together.
         threads: of the network in each actor.
@@ -43,6 +44,7 @@ class Task:
     target: Place
     layout: Layout
     run: str
+    owner: str
     shard_size: int
     unit_size: int
     retry_failed: bool
@@ -115,12 +117,14 @@ def claim(task: Task, store: Store) -> None:
     try:
         found = store.read(_ABOUT)
         if found is None:
-            if next(iter(store.list("")), None) is not None:
+            others = {each.name for each in store.list("")} - {_ABOUT}
+            foreign = [name for name in others if not ON_ITS_WAY.fullmatch(name)]
+            if foreign and store.read(_ABOUT) is None:
                 raise OutputError(
                     f"{where} holds something else", "give an empty place, or a new one"
                 )
-            put(store, _ABOUT, [json.dumps(asked, indent=2).encode() + b"\n"])
-            return
+            store.exchange(_ABOUT, None, json.dumps(asked, indent=2).encode() + b"\n")
+            found = store.read(_ABOUT) or b""  # of whoever was first
     except OSError as error:
         raise OutputError(
             f"{where} cannot be written: {error}", "look at its rights, and at who runs this"

@@ -22,6 +22,7 @@ import depthd
 from depthd.backfill import actor, store
 from depthd.backfill.actor import UnitWorker
 from depthd.backfill.index import Index
+from depthd.backfill.lease import leased
 from depthd.backfill.places import Place
 from depthd.backfill.sources import photos
 from depthd.backfill.sweep import sweep
@@ -32,34 +33,37 @@ from depthd.contract.errors import OutputError, UsageError
 from depthd.model.weights import find_weights
 
 from .archive import fill, in_shards, photo, rows, shards
-from .conftest import SABOTAGE
+from .conftest import SABOTAGE, needs
 
 RUN, LATER = "20261127T000000Z", "20261128T000000Z"
 PART = f"{RUN}-00000000"
 
 
 @pytest.fixture
-def task(tmp_path: Path, prepared_state: Path, monkeypatch: pytest.MonkeyPatch) -> Task:
+def task(tmp_path: Path, prepared_state: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Task]:
     """Of an empty archive."""
     monkeypatch.setenv("PYTHONPATH", str(SABOTAGE))
     (tmp_path / "archive").mkdir()
     limits = {"max_attempts": 2, "timeout": 3.0, "max_memory": 1_000_000_000}
     config = Config.model_validate({"model": {"name": "builtin"}, "worker": limits})
     weights = find_weights(Model(name="builtin"), prepared_state, report=print)
-    return Task(
-        config=with_network(config, weights).model_dump_json(),
-        source=Place.of(str(tmp_path / "archive")),
-        target=Place.of(str(tmp_path / "depth")),
-        layout="shards",
-        run=RUN,
-        shard_size=10_000_000,
-        unit_size=100,
-        retry_failed=False,
-        threads=1,
-        state=str(prepared_state),
-        fallback=False,
-        weights_sha256="",
-    )
+    place = Place.of(str(tmp_path / "depth"))
+    with leased(store.open_store(place), place.address, print) as lease:
+        yield Task(
+            config=with_network(config, weights).model_dump_json(),
+            source=Place.of(str(tmp_path / "archive")),
+            target=place,
+            layout="shards",
+            run=RUN,
+            owner=lease.owner,
+            shard_size=10_000_000,
+            unit_size=100,
+            retry_failed=False,
+            threads=1,
+            state=str(prepared_state),
+            fallback=False,
+            weights_sha256="",
+        )
 
 
 @pytest.fixture
@@ -158,7 +162,7 @@ def test_shards_have_the_stated_size_and_readers_find_their_samples(task: Task, 
 
 
 def test_the_page_s_five_lines_read_it_back(task: Task, do: Any) -> None:
-    pytest.importorskip("webdataset", reason="needs webdataset: pip install 'depthd[test-cluster]'")
+    needs("webdataset")
     fill(folder(task), 3)
     (folder(task) / "bad.jpg").write_text("no photo")
     do()
@@ -265,7 +269,18 @@ def test_a_network_that_cannot_be_had_is_said(task: Task, do: Any) -> None:
     assert report.exit_code == 69
 
 
-def test_a_target_belongs_to_one_archive_and_its_settings(task: Task) -> None:
+def test_a_run_whose_target_another_has_taken_over_adds_nothing_to_the_index(
+    task: Task, do: Any
+) -> None:
+    fill(folder(task), 2)
+    report = do(owner="of the run before")
+    assert "another run has taken" in report.error
+    assert report.exit_code == 75
+    assert not list(target(task).glob("index/*"))
+
+
+def test_a_target_belongs_to_one_archive_and_its_settings(task: Task, tmp_path: Path) -> None:
+    task = replace(task, target=Place.of(str(tmp_path / "new")))
     place = store.open_store(task.target)
     claim(task, place)
     claim(replace(task, run=LATER, threads=2), place)
