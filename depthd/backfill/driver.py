@@ -81,7 +81,7 @@ def run(
     report: Callable[[str], None],
     tell: Callable[[Snapshot], None],
 ) -> Ended:
-    """Do what is missing of an archive; once in a process, which Ray is left by at its end.
+    """Do what is missing of an archive; only once in a process, which stays joined to Ray.
 
     Args:
         config: the sections intake, model, worker, output and folders are used.

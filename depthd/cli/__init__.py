@@ -11,7 +11,7 @@ import io
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 
 import click
@@ -82,10 +82,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code of the process.
     """
+    given = sys.argv[1:] if arguments is None else arguments
+    return in_words(lambda: _invoke(given))
+
+
+def in_words(work: Callable[[], int]) -> int:
+    """Do it; whatever goes wrong is said. Returns the exit code."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal may know fewer letters than names do
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        return _invoke(sys.argv[1:] if arguments is None else arguments)
+        return work()
     except (click.Abort, KeyboardInterrupt):
         return _INTERRUPTED
     except BrokenPipeError:

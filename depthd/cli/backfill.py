@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from typing import Literal
 
 import click
 
+from depthd.cli.attended import attend
 from depthd.cli.options import Configured, configured
 from depthd.config.units import parse_size
-from depthd.contract.errors import ExitCode, UnavailableError
+from depthd.contract.errors import UnavailableError
+from depthd.system.python import module
 
 _NEEDS = ("ray", "pyarrow", "pandas", "boto3")
 
@@ -67,7 +70,7 @@ def command(
     *,
     retry_failed: bool,
     as_json: bool,
-) -> ExitCode:
+) -> int:
     """Turn an archive into depth, on this machine or on a Ray cluster.
 
     SOURCE is a folder, a bucket (s3://BUCKET/PREFIX, gs://...) or a list of addresses: a Parquet or
@@ -90,8 +93,10 @@ def command(
     loaded = configured.load()
     is_chosen = any(loaded.sources[key] != "default" for key in ("root", "paths.state"))
     state = loaded.config.folder("state") if is_chosen else None
-    from depthd.backfill.driver import Options  # noqa: PLC0415 - Ray and pyarrow: seconds
-    from depthd.cli.backfill_run import backfill  # noqa: PLC0415
-
-    options = Options(source, target, layout, address, shard_size, unit, retry_failed)
-    return backfill(loaded.config, state, options, as_json=as_json)
+    order: dict[str, object] = {
+        "config": loaded.config.model_dump(mode="json"),
+        "state": str(state) if state else None,
+        "options": [source, target, layout, address, shard_size, unit, retry_failed],
+        "as_json": as_json,
+    }
+    return attend(module("depthd.cli.backfill_run"), json.dumps(order).encode())

@@ -1,8 +1,13 @@
-"""A backfill as people and programs see it; heavy to import."""
+"""A backfill as people and programs see it; heavy to import.
+
+`depthd backfill` runs this module as a process of its own, because Ray's native code has been
+seen to abort the process that it is in, at the very end and after everything was written.
+"""
 
 from __future__ import annotations
 
 import json
+import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +18,8 @@ from rich.progress import Progress, TaskID
 from depthd.backfill.driver import Ended, Options, run
 from depthd.backfill.progress import Snapshot
 from depthd.backfill.units import Failure
+from depthd.cli import in_words
+from depthd.cli.attended import answer
 from depthd.cli.progress import progress_bar
 from depthd.cli.report import report
 from depthd.config import Config
@@ -101,3 +108,21 @@ def _say(ended: Ended, target: str) -> None:
     if weights.fallback:
         model += " (built-in, stands in for the real one)"
     click.echo(f"served by {model}; results are in {printable(target)}")
+
+
+def _do(order: bytes) -> int:
+    ordered = json.loads(order)
+    config = Config.model_validate(ordered["config"])
+    state = Path(ordered["state"]) if ordered["state"] else None
+    options = Options(*ordered["options"])
+
+    def work() -> int:
+        code = backfill(config, state, options, as_json=ordered["as_json"])
+        sys.stdout.flush()
+        return code
+
+    return in_words(work)
+
+
+if __name__ == "__main__":
+    answer(_do)

@@ -7,7 +7,6 @@ descriptors.
 
 from __future__ import annotations
 
-import ctypes
 import faulthandler
 import os
 import resource
@@ -26,9 +25,9 @@ from depthd.channel.messages import Hello, Message, Ready, Setup, Step, Unavaila
 from depthd.config import Config
 from depthd.contract.errors import DepthdError, ExitCode
 from depthd.system.cage import enclose
+from depthd.system.parent import die_with
 from depthd.worker.memory import limit_resident
 
-_PR_SET_PDEATHSIG = 1
 _FILES_BESIDE = 64 << 20  # bytes of a result that do not grow with the photo
 _FIRST_VICTIM = "500"  # when memory runs out the kernel takes the worker, not the supervisor
 
@@ -131,9 +130,7 @@ def _limit_files(max_pixels: int) -> None:
 
 
 def _die_with(parent: int) -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before the line above
-        os.kill(os.getpid(), signal.SIGKILL)
+    die_with(parent)
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(_FIRST_VICTIM, encoding="ascii")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
