@@ -131,12 +131,13 @@ def memory(count: int, width: int) -> None:
 
 def _held(pid: int) -> dict[str, int]:
     """Bytes of this process and of those below it, by what they are; shared ones divided."""
-    held = {"driver": _pss(pid)}
+    held = {"command": _pss(pid)}
     for child in _below(pid):
         words = ""
         with suppress(OSError):
             words = Path(f"/proc/{child}/cmdline").read_bytes().decode(errors="replace")
-        kinds = ("depthd.worker.main", "ray::MapWorker", "ray::Board", "ray::", "raylet", "gcs_")
+        depthd = ("depthd.cli.backfill_run", "depthd.worker.main")
+        kinds = (*depthd, "ray::MapWorker", "ray::Board", "ray::", "raylet", "gcs_")
         kind = next((kind for kind in kinds if kind in words), "other processes of Ray")
         held[kind] = held.get(kind, 0) + _pss(child)
     return held
