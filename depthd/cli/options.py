@@ -20,8 +20,12 @@ from depthd.contract.errors import DepthdError
 DEFAULT_FILE = Path("/etc/depthd/config.yaml")
 # Commands that a hint names and that take these options.
 _NAMED = re.compile(
-    r"\bdepthd (check|explain|hold|logs|model \w+|prune|release|reload|requeue|retry|run|status)\b"
+    r"(')?\bdepthd"
+    r" (check|explain|hold|logs|model \w+|prune|release|reload|requeue|retry|run|status)\b"
+    # What belongs to it, lest a name in it be taken for a command.
+    r"((?(1)[^']*|(?: (?:[\w@%+=:,./-]+|(?:'[^']*'|\"'\")+))?))(?(1)')"
 )
+_UNIT = re.compile(r"\b(systemctl \w+|journalctl -u) depthd\b")
 
 
 def path_option(text: str | Path) -> Path:
@@ -69,9 +73,20 @@ class Configured:
         return *paths, *settings
 
     def in_hint(self, hint: str) -> str:
-        """A hint whose commands act on the same service as this command line."""
+        """A hint whose commands act on the same service as this command line.
+
+        They stand in quotes as before, unless the options bring some.
+        """
         options = shlex.join(self.arguments())
-        return _NAMED.sub(lambda named: f"{named[0]} {options}", hint) if options else hint
+
+        def whole(named: re.Match[str]) -> str:
+            around, verb, rest = named.groups()
+            mark = around if around and "'" not in options else ""
+            return f"{mark}depthd {verb} {options}{rest}{mark}"
+
+        if self.file and self.file.parent == DEFAULT_FILE.parent and self.file != DEFAULT_FILE:
+            hint = _UNIT.sub(rf"\1 depthd@{self.file.stem}", hint)
+        return _NAMED.sub(whole, hint) if options else hint
 
     def file_in_use(self) -> Path | None:
         """The file that was given, else the usual one unless it is not there."""

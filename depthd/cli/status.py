@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from shlex import quote
 
 import click
 
@@ -159,7 +160,8 @@ def _rows(seen: Judged, in_hint: _Hint) -> Iterator[tuple[str, str]]:
     yield "queue", f"{queue.waiting} waiting in the inbox, {queue.in_work} in work{aside}"
     for folder, since in seen.held_by_operator.items():
         what = "everything" if folder == "." else folder
-        release = in_hint(f"'depthd release {folder}'")
+        release = f"depthd release {quote(folder)}"
+        release = in_hint(release if "'" in release else f"'{release}'")
         yield "held", f"{what}, since {since:%Y-%m-%dT%H:%M:%SZ}, until {release}"
     if queue.since is not None:
         yield "oldest", f"{span(now - queue.since)}, in the inbox or in work"

@@ -11,19 +11,26 @@ from contextlib import suppress
 from pathlib import Path
 
 from depthd.config import Config
+from depthd.contract.names import printable
 from depthd.contract.status import Disk, Queue, Status, moment
 from depthd.intake.patterns import Names
 from depthd.intake.scan import walk
+from depthd.spool.holds import HoldsFile, HoldsUnclear
 from depthd.spool.jobs import ORIGINAL
 
 _MOST_SECONDS = 5.0
 
 
 def counted_anew(status: Status, config: Config) -> Status:
-    """The status of a daemon that is away, with the queue and the disk as they are now."""
-    return status.model_copy(
-        update={"queue": queue(config), "disk": disk(config, status.disk), "inbox": ""}
-    )
+    """The status of a daemon that is away, with queue, disk and holds as they are now."""
+    now: dict[str, object] = {"queue": queue(config), "inbox": ""}
+    now["disk"] = disk(config, status.disk)
+    with suppress(HoldsUnclear):  # the next daemon says so
+        now["held_by_operator"] = {
+            printable(folder) or ".": moment(since)
+            for folder, since in HoldsFile(config.folder("state")).read().items()
+        }
+    return status.model_copy(update=now)
 
 
 def queue(config: Config) -> Queue:
