@@ -68,7 +68,10 @@ class Webhook:
             answer = connection.getresponse()
             words = answer.read(_ANSWER)
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise Untaken(str(error) or type(error).__name__) from error
+            reason = str(error) or type(error).__name__
+            if time.monotonic() >= deadline:  # the line was cut here, not there
+                reason = f"no whole answer within {self._timeout:g} s (hooks.timeout)"
+            raise Untaken(reason) from error
         finally:
             alarm.cancel()
             connection.close()

@@ -237,7 +237,7 @@ def drip(handler: BaseHTTPRequestHandler) -> None:
 def test_a_server_that_answers_without_end_is_left(serve: Serve) -> None:
     server = serve(drip)
     began = time.monotonic()
-    with pytest.raises(Untaken):
+    with pytest.raises(Untaken, match="no whole answer within 0"):
         Webhook(server.address, None, 0.5).tell(NEWS)
     assert time.monotonic() - began < _LONG
 
