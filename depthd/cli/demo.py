@@ -214,7 +214,7 @@ def _tell(story: _Story, config: Config) -> ExitCode:
     if model["fallback"]:
         click.echo(
             "That is the small built-in network, because the weights of midas_small could not be\n"
-            "had. Its depth is coarser; 'depthd model fetch' gets the real one."
+            "had. Its depth is coarser; 'depthd model fetch --root DIR' gets the real one into DIR."
         )
     click.echo(
         f"A photo counts as whole after {config.intake.settle:g} s of quiet (intake.settle)."
