@@ -7,6 +7,7 @@ nothing of how that is reached.
 
 from __future__ import annotations
 
+import heapq
 import threading
 import time
 from collections.abc import Callable
@@ -70,9 +71,9 @@ class Patience:
         return min(self.first * 2.0 ** min(failures - 1, _DOUBLINGS), self.longest)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Refused:
-    """A piece of news that was not taken.
+    """A piece of news that was not taken, or waits for one of its photo that was not.
 
     Attributes:
         failures: how often.
@@ -136,7 +137,7 @@ class Sender:
         self._is_at_work = is_at_work
         self._emit = emit
         self._refused: dict[str, _Refused] = {}
-        self._photos: dict[str, str] = {}  # each with its news for which later news waits
+        self._photos: dict[str, list[str]] = {}  # a heap of what was refused, of each
         self._new, self._again = _Rest(patience), _Rest(patience)  # what was told before rests more
         self.trouble: Trouble | None = None
         self._former: Sender | None = None
@@ -184,37 +185,42 @@ class Sender:
                 waits = self._patience.longest
             if waits is None and is_last:
                 break
-            rests = time.monotonic() < self._new.until
+            rests = waits is not None and time.monotonic() < self._new.until
             (self._ends if rests else self._has_news).wait(waits)
         self._receiver.close()
 
     def _round(self) -> float | None:
         """Tell what is due; returns after how long to look again, None when there is news."""
         new, total = self._queue.oldest(_TOGETHER, self._refused)
-        self._drop(new, total)
-        now, again = time.monotonic(), []
-        if now >= self._again.until:
-            again = [name for name, refused in self._refused.items() if refused.due <= now]
-        at_work, has_told = 0, False
-        for name in sorted((*new, *again)):
+        is_shorter = self._drop(new, total)
+        at_work = False
+        for name in (*self._due(), *new):
             if self._ends.is_set():
                 return 0.0
             rest = self._again if name in self._refused else self._new
             if time.monotonic() < rest.until:
                 continue
             if self._is_at_work(name.rpartition(".")[0]):
-                at_work += 1
+                at_work = True
             else:
-                has_told = self._tell(name, rest) or has_told
-        if has_told:
+                is_shorter = self._tell(name, rest) or is_shorter
+        if is_shorter:
             return 0.0
-        return self._next_look(at_work > 0) if total else None
+        if at_work:
+            return _LOOK_AGAIN
+        return self._next_look() if total else None
 
-    def _next_look(self, is_at_work: bool) -> float:
+    def _due(self) -> list[str]:
+        """What is told again now; the longest due first, so that each has its turn."""
+        now = time.monotonic()
+        if now < self._again.until:
+            return []
+        due = sorted((each.due, name) for name, each in self._refused.items() if each.due <= now)
+        return [name for _, name in due]
+
+    def _next_look(self) -> float:
         now, wall = time.monotonic(), time.time()
         waits = [self._patience.longest]
-        if is_at_work:
-            waits.append(_LOOK_AGAIN)
         if self._new.until > now:
             waits.append(self._new.until - now)
         if self._refused:
@@ -224,20 +230,23 @@ class Sender:
             waits.append(max(_LOOK_AGAIN, oldest + self._patience.give_up - wall))
         return max(0.0, min(waits))
 
-    def _drop(self, new: list[str], total: int) -> None:
-        """Give up what is too old, whenever its turn would come, and the oldest of too many."""
-        for name, refused in list(self._refused.items()):
-            if self._is_over(refused.since):
-                self._give_up(name, refused.reason)
+    def _drop(self, new: list[str], total: int) -> bool:
+        """Give up what is too old, whenever its turn would come, and the oldest of too many.
+
+        Returns:
+            whether that has made the queue shorter.
+        """
+        over = {n: each.reason for n, each in self._refused.items() if self._is_over(each.since)}
         if self.trouble is not None and self._is_over(self.trouble.since):
             for name in new:
                 with suppress(OSError):
                     found = self._queue.read(name)
                     if found is not None and self._is_over(found[1]):
-                        self._give_up(name, self.trouble.reason)
+                        over[name] = self.trouble.reason
         if total > MOST:
-            for name in self._queue.oldest(min(total - MOST, _TOGETHER))[0]:
-                self._give_up(name, f"more than {MOST} wait")
+            oldest = self._queue.oldest(min(total - MOST, _TOGETHER))[0]
+            over.update(dict.fromkeys(oldest, f"more than {MOST} wait"))
+        return sum(self._give_up(name, reason) for name, reason in over.items()) > 0
 
     def _is_over(self, since: float) -> bool:
         return time.time() - since >= self._patience.give_up
@@ -246,27 +255,30 @@ class Sender:
         """Tell one; returns whether it is off the queue."""
         known = self._refused.get(name)
         photo, since = (known.photo, known.since) if known else ("", time.time())
+        if self._waits(name, photo, since):
+            return False
         try:
             found = self._queue.read(name)
             if found is None:
                 self._forget(name)
                 return True
             body, since = found
-            piece = News.read(name, body)
+            try:
+                piece = News.read(name, body)
+            except ValueError:  # nothing of ours
+                self._queue.remove(name)
+                return True
             photo = piece.photo
-            before = self._photos.get(photo)
-            if before is not None and before < name:
-                self._refused[name] = replace(self._refused[before], failures=0, since=since)
+            if self._waits(name, photo, since):
                 return False
             self._receiver.tell(piece)
             self._queue.remove(name)
-        except ValueError:
-            self._queue.remove(name)  # nothing of ours
-            return True
-        except (Untaken, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - also a fault of the receiver's: nothing is lost
+            is_known = isinstance(error, (Untaken, OSError))
+            reason = str(error) if is_known else f"{type(error).__name__}: {error}"
             if not self._ends.is_set():
                 rest.failed(time.monotonic())
-                self._refuse(name, since, photo, str(error))
+                self._refuse(name, since, photo, reason)
             return name not in self._refused
         self._new.over()
         self._again.over()
@@ -275,28 +287,54 @@ class Sender:
         self._emit(Event.HOOK_TAKEN, kind=self.kind, id=name)
         return True
 
+    def _waits(self, name: str, photo: str, since: float) -> bool:
+        """Whether it waits for older news of its photo."""
+        before = self._first(photo)
+        if before is None or before >= name:
+            return False
+        self._remember(name, replace(self._refused[before], failures=0, since=since))
+        return True
+
     def _refuse(self, name: str, since: float, photo: str, reason: str) -> None:
-        if self._is_over(since):
-            self._give_up(name, reason)
-            return
         before = self._refused.get(name)
         failures = before.failures + 1 if before else 1
         due = time.monotonic() + self._patience.after(failures)
-        self._refused[name] = _Refused(failures, due, since, photo, reason)
-        if photo:
-            self._photos[photo] = name
-        self._say_failed(name, failures, reason)
+        self._remember(name, _Refused(failures, due, since, photo, reason))
+        if self._is_over(since):
+            self._give_up(name, reason)
+        else:
+            self._say_failed(name, failures, reason)
+
+    def _remember(self, name: str, refused: _Refused) -> None:
+        before = self._refused.get(name)
+        self._refused[name] = refused
+        if refused.photo and (before is None or before.photo != refused.photo):
+            heapq.heappush(self._photos.setdefault(refused.photo, []), name)
+
+    def _first(self, photo: str) -> str | None:
+        """The oldest news of a photo that was refused."""
+        names = self._photos.get(photo, [])
+        while names and names[0] not in self._refused:
+            heapq.heappop(names)
+        if names:
+            return names[0]
+        self._photos.pop(photo, None)
+        return None
 
     def _forget(self, name: str) -> None:
         refused = self._refused.pop(name, None)
-        if refused is not None and self._photos.get(refused.photo) == name:
-            del self._photos[refused.photo]
+        if refused is not None:
+            self._first(refused.photo)
 
-    def _give_up(self, name: str, reason: str) -> None:
-        with suppress(OSError):  # what cannot be removed is given up once it can
+    def _give_up(self, name: str, reason: str) -> bool:
+        """Returns whether it is off the queue; what cannot be removed is given up once it can."""
+        try:
             self._queue.remove(name)
-            self._forget(name)
-            self._emit(Event.HOOK_GAVE_UP, kind=self.kind, id=name, reason=reason)
+        except OSError:
+            return False
+        self._forget(name)
+        self._emit(Event.HOOK_GAVE_UP, kind=self.kind, id=name, reason=reason)
+        return True
 
     def _say_failed(self, name: str, failures: int, reason: str) -> None:
         self.trouble = Trouble(self.trouble.since if self.trouble else time.time(), reason)

@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -358,3 +359,90 @@ def test_since_when_and_why_nothing_is_taken(scene: Scene) -> None:
     assert scene.sender.trouble.since == trouble.since
     scene.receiver.refuses = lambda _: False
     wait_until(lambda: scene.sender.trouble is None)
+
+
+def test_a_fault_of_the_receiver_loses_nothing(scene: Scene) -> None:
+    """A secret that is no base64, for one: any error but its own."""
+    errors: list[Exception] = [ValueError("no ASCII"), RuntimeError("no thread")]
+
+    def refuses(_: str) -> bool:
+        if errors:
+            raise errors.pop(0)
+        return False
+
+    scene.receiver.refuses = refuses
+    scene.put("1")
+    scene.sender.start()
+    scene.wait_empty()
+    assert scene.receiver.told == ["1.done"] * 3
+    failed = [fields["reason"] for event, fields in scene.said if event is Event.HOOK_FAILED]
+    assert failed == ["ValueError: no ASCII", "RuntimeError: no thread"]
+
+
+def test_news_is_heard_of_after_somebody_has_emptied_the_queue(scene: Scene) -> None:
+    """While the receiver is left in peace for a long time."""
+    scene.sender._new.until = time.monotonic() + 0.05
+    rounds = threading.Semaphore(0)
+    look = scene.sender._round
+
+    def counted() -> float | None:
+        waits = look()
+        rounds.release()
+        return waits
+
+    scene.sender._round = counted  # type: ignore[method-assign]
+    scene.sender.start()
+    assert rounds.acquire(timeout=_DEADLINE)
+    scene.put("1")
+    scene.wait_empty()
+    assert scene.receiver.told == ["1.done"]
+
+
+def test_too_many_go_while_the_receiver_is_left_in_peace(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender_module, "MOST", 3)
+    monkeypatch.setattr(sender_module, "_TOGETHER", 2)
+    scene.make(Patience(give_up=1e9, first=1e6, longest=1e6))
+    for job in range(9):
+        scene.put(f"{job}")
+    scene.sender._new.until = time.monotonic() + 1e6
+    scene.sender.start()
+    wait_until(lambda: scene.waiting() == ["6.done", "7.done", "8.done"])
+    assert scene.receiver.told == []
+
+
+def test_one_that_was_given_up_does_not_let_later_news_of_its_photo_pass(scene: Scene) -> None:
+    scene.make(Patience(give_up=3600, first=1e6, longest=1e6))
+    scene.receiver.refuses = lambda name: name == "1.done"
+    for job in ("1", "2", "3"):
+        scene.put(job, photo="a.jpg")
+    assert scene.sender._round() is not None
+    scene.sender._give_up("1.done", "too old")
+    scene.put("4", photo="a.jpg")
+    scene.sender._round()
+    assert scene.receiver.told == ["1.done"]
+    for name, refused in scene.sender._refused.items():
+        scene.sender._refused[name] = replace(refused, due=0.0)
+    scene.sender._round()
+    assert scene.receiver.told == ["1.done", "2.done", "3.done", "4.done"]
+    assert not scene.sender._photos
+
+
+def test_each_that_was_refused_has_its_turn(scene: Scene) -> None:
+    """Also where two older ones are never taken, and nothing new comes."""
+    scene.receiver.refuses = lambda name: name < "3" or scene.receiver.told.count(name) < 2
+    for job in ("1", "2", "3"):
+        scene.put(job)
+    scene.sender.start()
+    wait_until(lambda: scene.waiting() == ["1.done", "2.done"])
+
+
+def test_news_of_a_photo_that_is_at_work_again_is_looked_at_now_and_then(scene: Scene) -> None:
+    scene.receiver.refuses = lambda _: True
+    scene.put("1")
+    scene.sender._round()
+    scene.at_work.add("1")
+    for name, refused in scene.sender._refused.items():
+        scene.sender._refused[name] = replace(refused, due=0.0)
+    assert scene.sender._round() == sender_module._LOOK_AGAIN
