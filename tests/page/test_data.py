@@ -8,6 +8,7 @@ import io
 import json
 import os
 import re
+import shlex
 import time
 import zipfile
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from statuses import quiet_status
 from unprivileged import needs_root
 
 from depthd.cli.options import Configured
+from depthd.config.load import load
 from depthd.contract import status
 from depthd.contract.errors import FAULTS
 from depthd.contract.health import CAUSES, Cause
@@ -33,7 +35,7 @@ from depthd.page import events
 from depthd.page.depth import palette
 from depthd.page.events import Events
 from depthd.page.photos import published
-from depthd.page.results import Opened
+from depthd.page.results import Opened, Results
 from depthd.page.sending import zipped
 from depthd.page.site import Site
 from depthd.page.strings import LANGUAGES, WORDS, table
@@ -169,6 +171,8 @@ def test_the_command_that_the_page_names_acts_on_its_service() -> None:
     site: Any = SimpleNamespace(in_hint=configured.in_hint)
     words = Site.retry_by_hand(site, WORDS["en"], SetName.of("cam1/my door.jpg"))
     assert words.endswith("depthd retry --root '/srv/my depth' 'cam1/my door.jpg'")
+    words = Site.retry_by_hand(site, WORDS["en"], SetName.of("it's; depthd check;.jpg"))
+    assert shlex.split(words)[-3:] == ["--root", "/srv/my depth", "it's; depthd check;.jpg"]
 
 
 def test_one_more_listener_takes_the_place_of_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -410,3 +414,37 @@ def test_the_page_is_small_and_light(page: Page) -> None:
     for heavy in ("numpy", "cv2", "torch", "openvino"):
         assert f"/{heavy}" not in maps
     assert page.resident() < 100_000_000
+
+
+def test_a_listener_who_comes_while_the_page_stops_is_let_go(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(events, "news_of", lambda *_: "{}")
+
+    async def listen() -> list[str]:
+        told: Any = Events()
+        told.end()
+        return [each async for each in told._tell(None, {})]
+
+    assert asyncio.run(asyncio.wait_for(listen(), 10)) == ["retry: 2000\n\n"]
+
+
+def test_an_original_that_cannot_be_read_leaves_no_handle_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = load(None, {}, (), tmp_path).config
+    done = config.folder("done")
+    done.mkdir(parents=True)
+    (done / "a.jpg").write_bytes(b"1234")
+
+    def breaks(_: object) -> str:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("depthd.page.results._sha256", breaks)
+    found: Any = SimpleNamespace(
+        name=SetName.of("a.jpg"), manifest={"source": {"name": "a.jpg", "size": 4, "sha256": ""}}
+    )
+    before = os.listdir("/proc/self/fd")
+    with pytest.raises(OSError, match="Input/output"):
+        Results(config).open_original(found)
+    assert len(os.listdir("/proc/self/fd")) == len(before)
