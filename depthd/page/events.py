@@ -33,9 +33,11 @@ class Events:
 
     def __init__(self) -> None:
         self._ends: list[asyncio.Event] = []  # of each listener, the oldest first
+        self._is_over = False
 
     def end(self) -> None:
-        """Let every listener go."""
+        """Let every listener go, and whoever comes still."""
+        self._is_over = True
         for end in self._ends:
             end.set()
 
@@ -54,7 +56,7 @@ class Events:
         try:
             last, silent = "", 0
             yield "retry: 2000\n\n"
-            while not end.is_set():
+            while not (end.is_set() or self._is_over):
                 news = await run_in_threadpool(news_of, site, words)
                 silent += 1
                 if news != last:

@@ -11,7 +11,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,9 +101,11 @@ class Results:
                 )
                 if opened is None:
                     continue
-                if self._hash(opened) == sha256:
-                    return opened
-                os.close(opened.handle)
+                with ExitStack() as stack:
+                    stack.callback(os.close, opened.handle)
+                    if self._hash(opened) == sha256:
+                        stack.pop_all()
+                        return opened
         return None
 
     def _hash(self, opened: Opened) -> str:
