@@ -136,8 +136,9 @@ def _why_not_now(story: Story, status: Status | None) -> Iterator[tuple[str, str
 
 
 def _command(verb: str, name: str) -> str:
-    """What a shell takes, in quotes where the name brings none."""
-    return f"'depthd {verb} {name}'" if quote(name) == name else f"depthd {verb} {quote(name)}"
+    """What a shell takes, in quotes where the name brings none; no name is taken for an option."""
+    words = f"depthd {verb} {'-- ' if name.startswith('-') else ''}{quote(name)}"
+    return f"'{words}'" if quote(name) == name else words
 
 
 def _lies_in(root: Path, name: str) -> bool:

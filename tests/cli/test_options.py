@@ -18,6 +18,7 @@ from depthd.cli.options import Configured
         ("/r", "depthd retry 'a b' tries.", "depthd retry --root /r 'a b' tries."),
         # A name that looks like a command is a name.
         ("/my r", "depthd retry 'depthd run;x'", "depthd retry --root '/my r' 'depthd run;x'"),
+        ("/my r", "depthd retry -- '-depthd run'", "depthd retry --root '/my r' -- '-depthd run'"),
         ("/r", "'systemctl start depthd'", "'systemctl start depthd'"),
     ],
 )  # fmt: skip
