@@ -7,7 +7,6 @@ nothing of how that is reached.
 
 from __future__ import annotations
 
-import heapq
 import threading
 import time
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from typing import Protocol
 from depthd.contract.events import Emit, Event
 from depthd.hooks.news import News
 from depthd.hooks.queue import Queue
+from depthd.hooks.refusals import Refusals, Refused
 
 MOST = 100_000  # that wait; older ones are dropped
 _TOGETHER = 1000  # names remembered at a time, beside those that were not taken
@@ -71,25 +71,6 @@ class Patience:
         return min(self.first * 2.0 ** min(failures - 1, _DOUBLINGS), self.longest)
 
 
-@dataclass(frozen=True, slots=True)
-class _Refused:
-    """A piece of news that was not taken, or waits for one of its photo that was not.
-
-    Attributes:
-        failures: how often.
-        due: when it is told again, in seconds of the monotonic clock.
-        since: when it came, in seconds since the epoch.
-        photo: of which it tells.
-        reason: the last one.
-    """
-
-    failures: int
-    due: float
-    since: float
-    photo: str
-    reason: str
-
-
 class _Rest:
     """From the second failure in a row on nothing is told for a while: it may not be the news."""
 
@@ -136,8 +117,7 @@ class Sender:
         self._patience = patience
         self._is_at_work = is_at_work
         self._emit = emit
-        self._refused: dict[str, _Refused] = {}
-        self._photos: dict[str, list[str]] = {}  # a heap of what was refused, of each
+        self._refused = Refusals()
         self._new, self._again = _Rest(patience), _Rest(patience)  # what was told before rests more
         self.trouble: Trouble | None = None
         self._former: Sender | None = None
@@ -194,7 +174,9 @@ class Sender:
         new, total = self._queue.oldest(_TOGETHER, self._refused)
         is_shorter = self._drop(new, total)
         at_work = False
-        for name in (*self._due(), *new):
+        now = time.monotonic()
+        again = self._refused.due(now) if now >= self._again.until else []
+        for name in (*again, *new):
             if self._ends.is_set():
                 return 0.0
             rest = self._again if name in self._refused else self._new
@@ -210,24 +192,14 @@ class Sender:
             return _LOOK_AGAIN
         return self._next_look() if total else None
 
-    def _due(self) -> list[str]:
-        """What is told again now; the longest due first, so that each has its turn."""
-        now = time.monotonic()
-        if now < self._again.until:
-            return []
-        due = sorted((each.due, name) for name, each in self._refused.items() if each.due <= now)
-        return [name for _, name in due]
-
     def _next_look(self) -> float:
         now, wall = time.monotonic(), time.time()
         waits = [self._patience.longest]
         if self._new.until > now:
             waits.append(self._new.until - now)
         if self._refused:
-            due = min(refused.due for refused in self._refused.values())
-            waits.append(max(due, self._again.until) - now)
-            oldest = min(refused.since for refused in self._refused.values())
-            waits.append(max(_LOOK_AGAIN, oldest + self._patience.give_up - wall))
+            waits.append(max(self._refused.next_due, self._again.until) - now)
+            waits.append(max(_LOOK_AGAIN, self._refused.oldest + self._patience.give_up - wall))
         return max(0.0, min(waits))
 
     def _drop(self, new: list[str], total: int) -> bool:
@@ -260,7 +232,7 @@ class Sender:
         try:
             found = self._queue.read(name)
             if found is None:
-                self._forget(name)
+                self._refused.forget(name)
                 return True
             body, since = found
             try:
@@ -283,48 +255,27 @@ class Sender:
         self._new.over()
         self._again.over()
         self.trouble = None
-        self._forget(name)
+        self._refused.forget(name)
         self._emit(Event.HOOK_TAKEN, kind=self.kind, id=name)
         return True
 
     def _waits(self, name: str, photo: str, since: float) -> bool:
         """Whether it waits for older news of its photo."""
-        before = self._first(photo)
-        if before is None or before >= name:
+        before = self._refused.before(name, photo)
+        if before is None:
             return False
-        self._remember(name, replace(self._refused[before], failures=0, since=since))
+        self._refused.remember(name, replace(before, failures=0, since=since))
         return True
 
     def _refuse(self, name: str, since: float, photo: str, reason: str) -> None:
         before = self._refused.get(name)
         failures = before.failures + 1 if before else 1
         due = time.monotonic() + self._patience.after(failures)
-        self._remember(name, _Refused(failures, due, since, photo, reason))
+        self._refused.remember(name, Refused(failures, due, since, photo, reason))
         if self._is_over(since):
             self._give_up(name, reason)
         else:
             self._say_failed(name, failures, reason)
-
-    def _remember(self, name: str, refused: _Refused) -> None:
-        before = self._refused.get(name)
-        self._refused[name] = refused
-        if refused.photo and (before is None or before.photo != refused.photo):
-            heapq.heappush(self._photos.setdefault(refused.photo, []), name)
-
-    def _first(self, photo: str) -> str | None:
-        """The oldest news of a photo that was refused."""
-        names = self._photos.get(photo, [])
-        while names and names[0] not in self._refused:
-            heapq.heappop(names)
-        if names:
-            return names[0]
-        self._photos.pop(photo, None)
-        return None
-
-    def _forget(self, name: str) -> None:
-        refused = self._refused.pop(name, None)
-        if refused is not None:
-            self._first(refused.photo)
 
     def _give_up(self, name: str, reason: str) -> bool:
         """Returns whether it is off the queue; what cannot be removed is given up once it can."""
@@ -332,7 +283,7 @@ class Sender:
             self._queue.remove(name)
         except OSError:
             return False
-        self._forget(name)
+        self._refused.forget(name)
         self._emit(Event.HOOK_GAVE_UP, kind=self.kind, id=name, reason=reason)
         return True
 

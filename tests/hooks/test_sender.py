@@ -422,11 +422,11 @@ def test_one_that_was_given_up_does_not_let_later_news_of_its_photo_pass(scene: 
     scene.put("4", photo="a.jpg")
     scene.sender._round()
     assert scene.receiver.told == ["1.done"]
-    for name, refused in scene.sender._refused.items():
-        scene.sender._refused[name] = replace(refused, due=0.0)
+    for name, refused in list(scene.sender._refused.items()):
+        scene.sender._refused.remember(name, replace(refused, due=0.0))
     scene.sender._round()
     assert scene.receiver.told == ["1.done", "2.done", "3.done", "4.done"]
-    assert not scene.sender._photos
+    assert not scene.sender._refused._photos
 
 
 def test_each_that_was_refused_has_its_turn(scene: Scene) -> None:
@@ -443,6 +443,6 @@ def test_news_of_a_photo_that_is_at_work_again_is_looked_at_now_and_then(scene: 
     scene.put("1")
     scene.sender._round()
     scene.at_work.add("1")
-    for name, refused in scene.sender._refused.items():
-        scene.sender._refused[name] = replace(refused, due=0.0)
+    for name, refused in list(scene.sender._refused.items()):
+        scene.sender._refused.remember(name, replace(refused, due=0.0))
     assert scene.sender._round() == sender_module._LOOK_AGAIN
