@@ -50,7 +50,7 @@ def test_a_scene_is_the_same_on_every_run(tmp_path: Path) -> None:
         out = tmp_path / run
         subprocess.run(
             [sys.executable, "-m", "depthd.training.scenes.render", f"--out={out}",
-             f"--assets={tmp_path}", "--first=4", "--count=1"],
+             f"--assets={tmp_path}", "--first=4", "--count=2"],
             check=True, capture_output=True, timeout=300,
             env={**os.environ, "PYTHONWARNINGS": "default"},
         )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from depthd.training.scenes.above import crate, laid, lying
 from depthd.training.scenes.close import desk_close, table_top, things_close
 from depthd.training.scenes.growing import gutters, orchard, patch
 from depthd.training.scenes.indoors import corridor, crowd, kitchen, room
@@ -39,5 +40,8 @@ PLACES: dict[str, tuple[Callable[[Stage], ViewMaker], float]] = {
     "alongside": (alongside, 0.06),
     "flat": (flat, 0.04),
     "floating": (floating, 0.06),
+    "crate": (crate, 0.3),
+    "laid": (laid, 0.25),
+    "lying": (lying, 0.12),
 }
 """What is built and how often."""
