@@ -32,7 +32,9 @@ BATCH = 12
 SAY_EVERY = 50  # steps or scenes
 REAL, ENOUGH = 0.4, 12.0
 """Share of photos with measured depth, reached once there are ENOUGH (a sum of square roots)."""
-AGAIN = partial(Plan, rate=4e-4, small=1.0, cool_down=0.4, average=0.98)
+AGAIN = partial(
+    Plan, rate=4e-4, small=1.0, cool_down=0.4, average=0.98, frozen=("layer1", "layer4")
+)
 """How to go on from weights that have learned already."""
 console = Console(stderr=True)
 
@@ -51,7 +53,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("photos", nargs="*", type=Path, help="photos for the contact sheet")
     parser.add_argument("--data", type=Path, default=Path("training-data"), help="working folder")
-    parser.add_argument("--scenes", type=int, default=1800, help="scenes to render, 3 views each")
+    parser.add_argument("--scenes", type=int, default=1800, help="scenes to render, 4 views each")
     parser.add_argument("--frames", type=int, default=30, help="game frames a level")
     parser.add_argument("--steps", type=int, default=7200, help=f"batches of {BATCH} photos")
     parser.add_argument(

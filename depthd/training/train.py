@@ -34,6 +34,7 @@ class Plan:
         cool_down: share of the steps, at the end, in which the rate falls to 0.
         average: how much of the running average of the weights each step keeps.
         save_every: steps between two saved states.
+        frozen: the encoder's stages that stay as they are.
     """
 
     steps: int
@@ -43,6 +44,7 @@ class Plan:
     cool_down: float = 0.5
     average: float = 0.99
     save_every: int = 100
+    frozen: tuple[str, ...] = ("layer1",)
 
     def rate_at(self, step: int) -> float:
         """Share of the rate at a step: up in the warm-up, then level, then down to 0."""
@@ -111,8 +113,13 @@ class Training:
             if isinstance(module, nn.BatchNorm2d):
                 module.eval()
         # Edges and colours are what ImageNet taught; leaving them saves a fifth of the time.
-        network.pretrained["layer1"].requires_grad_(False)
+        for stage in plan.frozen:
+            network.pretrained[stage].requires_grad_(False)
         _freeze_depthwise(network.pretrained)
+        # What comes out last: with the eight bits of bfloat16 slopes would be stairs.
+        for exact in (network.scratch.plane, network.scratch.output_conv[4]):
+            if exact is not None:
+                exact.forward = _in_float32(exact.forward)
         # While it learns, it may go below 0, at a price: behind a ReLU what is far cannot learn.
         network.scratch.output_conv[5] = nn.Identity()
         trainable = [p for p in network.pretrained.parameters() if p.requires_grad]
