@@ -183,7 +183,7 @@ def line(title: str, outcomes: Sequence[Outcome]) -> str:
             groups.setdefault(outcome.group, []).append(outcome)
     refused = sum(bool(outcome.refused) for outcome in outcomes) / max(len(outcomes), 1)
     if not groups:
-        return f"| {title} | | | | | {100 * refused:.0f} |"
+        return f"| {title} | | | | | | {100 * refused:.0f} |"
 
     def mean(value: Callable[[Outcome], float]) -> float:
         return 100 * float(np.mean([np.mean([value(o) for o in g]) for g in groups.values()]))
@@ -193,6 +193,7 @@ def line(title: str, outcomes: Sequence[Outcome]) -> str:
         mean(lambda o: o.error),
         100 * worst,
         mean(lambda o: o.said),
+        mean(lambda o: float(o.said < o.error / 2)),
         mean(lambda o: o.without),
     )
     return (
@@ -201,8 +202,8 @@ def line(title: str, outcomes: Sequence[Outcome]) -> str:
 
 
 HEAD = """\
-| points | error | 95th percentile | error said | pixels without | photos refused |
-|---|---:|---:|---:|---:|---:|"""
+| points | error | 95th percentile | error said | said less than half | pixels without | photos refused |
+|---|---:|---:|---:|---:|---:|---:|"""  # noqa: E501 - a row of a table
 
 
 def report(name: str, found: dict[tuple[int, int], list[Outcome]]) -> str:

@@ -53,3 +53,10 @@ def test_a_list_of_pairs_says_what_its_numbers_mean(folder: Path) -> None:
     assert pair.group == "floor"
     assert np.nanmax(pair.metres) <= 4
     assert np.nanmin(pair.metres) == pytest.approx(2, rel=0.01)
+
+
+def test_a_row_says_how_often_the_error_said_was_far_too_small() -> None:
+    outcomes = [metres.Outcome("a", error=0.2, said=said) for said in (0.05, 0.09, 0.15, 0.4)]
+    cells = [cell.strip() for cell in metres.line("4", outcomes).split("|")[1:-1]]
+    assert len(cells) == metres.HEAD.splitlines()[0].count("|") - 1
+    assert cells[4] == "50.0"
