@@ -1,6 +1,7 @@
 """Photos' bytes, fetched ahead of the worker into open files without a name.
 
-Whatever belongs to one photo becomes its failure. A store that is away as a whole ends the unit.
+Whatever belongs to one photo becomes its failure. A source that is away as a whole ends the unit:
+whether it is, a photo says that could be read before.
 """
 
 from __future__ import annotations
@@ -36,6 +37,10 @@ class Fetched:
     handle: int = -1
     error: PhotoError | None = None
 
+    def close(self) -> None:
+        if self.handle >= 0:
+            os.close(self.handle)
+
 
 class Reader:
     """Reads some photos ahead.
@@ -49,7 +54,8 @@ class Reader:
         self._source = source
         self._limit = max_pixels * _BYTES_A_PIXEL
         self._pool = ThreadPoolExecutor(_AHEAD // 2, thread_name_prefix="read")
-        self._away = 0
+        self._known: Photo | None = None  # the last one that could be read
+        self._away = 0  # in a row, as long as none could
 
     def read(self, photos: Sequence[Photo]) -> Iterator[Fetched]:
         """Each photo, in order.
@@ -68,15 +74,26 @@ class Reader:
                     return
                 fetched = ahead[0].result()
                 ahead.popleft()
-                is_away = isinstance(fetched.error, _Away)
-                self._away = self._away + 1 if is_away else 0
-                if self._away >= most:
+                if fetched.error is None:
+                    self._known = fetched.photo
+                elif self._is_away(fetched.error, most):
                     raise TemporaryError(f"the source cannot be read: {fetched.error}")
                 yield fetched
         finally:
             for future in ahead:
                 if not future.cancel() and future.exception() is None:
-                    _close(future.result())
+                    future.result().close()
+
+    def _is_away(self, error: PhotoError, most: int) -> bool:
+        """Whether it is the source rather than this photo that cannot be read."""
+        if not isinstance(error.__cause__, OSError):
+            return False
+        if self._known is not None:
+            looked = self._fetch(self._known)
+            looked.close()
+            return looked.error is not None
+        self._away = self._away + 1 if isinstance(error, _Away) else 0
+        return self._away >= most
 
     def _fetch(self, photo: Photo) -> Fetched:
         if photo.trouble:
@@ -127,11 +144,6 @@ class Reader:
 def _open_remote(place: Place) -> Any:
     system, path = place.opened()
     return system.open_input_file(path)
-
-
-def _close(fetched: Fetched) -> None:
-    if fetched.handle >= 0:
-        os.close(fetched.handle)
 
 
 class _Away(PhotoError):

@@ -24,12 +24,13 @@ from depthd.backfill.actor import UnitWorker
 from depthd.backfill.index import Index
 from depthd.backfill.lease import leased
 from depthd.backfill.places import Place
+from depthd.backfill.reading import Reader
 from depthd.backfill.sources import photos
 from depthd.backfill.sweep import sweep
 from depthd.backfill.task import Task, claim, with_network
 from depthd.backfill.units import Photo, Report, Unit
 from depthd.config import Config, Model
-from depthd.contract.errors import OutputError, UsageError
+from depthd.contract.errors import OutputError, TemporaryError, UsageError
 from depthd.model.weights import find_weights
 
 from .archive import fill, in_shards, photo, rows, shards
@@ -258,6 +259,22 @@ def test_a_store_that_is_away_fails_no_photo(task: Task, do: Any) -> None:
     assert "the source cannot be read" in report.error
     assert report.exit_code == 75
     assert not list(target(task).glob("index/*"))
+
+
+def test_a_folder_that_goes_away_fails_no_photo(task: Task, tmp_path: Path) -> None:
+    """As when it is unmounted: its photos are not there any more."""
+    fill(folder(task), 20)
+    read = Reader(task.source, 1_000_000).read(listed(task))
+    next(read).close()
+    folder(task).rename(tmp_path / "away")
+
+    def read_on() -> None:
+        for fetched in read:
+            assert fetched.error is None
+            fetched.close()
+
+    with pytest.raises(TemporaryError, match="the source cannot be read"):
+        read_on()
 
 
 def test_a_network_that_cannot_be_had_is_said(task: Task, do: Any) -> None:
