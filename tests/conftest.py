@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+# Tests run side by side on few processors: torch's threads shall not spin while they wait.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 
 @pytest.fixture(scope="session")
 def random_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -48,8 +48,8 @@ def test_one_that_has_answered_and_hangs_is_ended(monkeypatch: pytest.MonkeyPatc
 
 WAITS = """
 def work(order):
-    print("at work", os.getpid(), flush=True)
     try:
+        print("at work", os.getpid(), flush=True)
         threading.Event().wait()
     except KeyboardInterrupt:
         print("tidied up", flush=True)
