@@ -10,12 +10,18 @@ from tempfile import mkdtemp
 
 import pytest
 from faults import immutable
-from faults.sweep import Layout, Trials
+from faults.sweep import Lanes, Layout, Trials
 from service.conftest import root, settings
 
-__all__ = ["root", "settings", "trials"]
+__all__ = ["lanes", "root", "settings", "trials"]
 
 _SHARED_MEMORY = Path("/dev/shm")
+
+
+@pytest.fixture(scope="module")
+def lanes() -> Iterator[Lanes]:
+    with Lanes() as lanes:
+        yield lanes
 
 
 @pytest.fixture

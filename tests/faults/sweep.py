@@ -11,11 +11,11 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from queue import SimpleQueue
-from typing import Literal
+from queue import Empty, SimpleQueue
+from typing import Literal, Self
 
 from faults import immutable, scene
 from faults.forkserver import Forks, Order
@@ -238,22 +238,39 @@ def stride(layout: Layout, *, ordinary: int, unusual: int) -> int:
     return ordinary if layout is PLAIN else unusual
 
 
-def each(all_points: Sequence[Point], task: Callable[[Forks, Point], None]) -> None:
-    """Run a task for each point, several side by side: they mostly wait."""
-    lanes = 3 * (os.cpu_count() or 1)
-    idle: SimpleQueue[Forks] = SimpleQueue()
+class Lanes:
+    """Fork servers, kept for all points of a module's tests: to start one takes a second."""
 
-    def run(point: Point) -> None:
-        forks = idle.get()
+    def __enter__(self) -> Self:
+        self._stack = ExitStack()
+        self._idle: SimpleQueue[Forks] = SimpleQueue()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @contextmanager
+    def one(self) -> Iterator[Forks]:
+        """A server for oneself; an error ends it, with the daemon that it may wait for."""
         try:
-            task(forks, point)
-        finally:
-            idle.put(forks)
+            forks = self._idle.get_nowait()
+        except Empty:
+            forks = self._stack.enter_context(Forks())
+        try:
+            yield forks
+        except BaseException as error:
+            forks.__exit__(type(error))
+            raise
+        self._idle.put(forks)
 
-    with ExitStack() as stack:
-        for _ in range(lanes):
-            idle.put(stack.enter_context(Forks()))
-        with ThreadPoolExecutor(lanes) as pool:
+    def each(self, all_points: Sequence[Point], task: Callable[[Forks, Point], None]) -> None:
+        """Run a task for each point, several side by side: they mostly wait."""
+
+        def run(point: Point) -> None:
+            with self.one() as forks:
+                task(forks, point)
+
+        with ThreadPoolExecutor(3 * (os.cpu_count() or 1)) as pool:
             for _ in pool.map(run, all_points):
                 pass
 

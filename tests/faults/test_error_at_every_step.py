@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from faults import scene, sweep
 from faults.forkserver import Forks
-from faults.sweep import DETERMINISTIC, PLAIN, Layout, Point, Trials, Victim
+from faults.sweep import DETERMINISTIC, PLAIN, Lanes, Layout, Point, Trials, Victim
 
 ERRORS = ("ENOSPC", "EIO", "EACCES", "EROFS", "EDQUOT", "EXDEV", "EMFILE")
 _SETTINGS = ("log.level=info", "intake.rescan_interval=1s")
@@ -70,7 +70,7 @@ def _log(root: Path) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("victim", ["supervisor", "worker"])
 @pytest.mark.parametrize("layout", DETERMINISTIC, ids=lambda layout: layout.name)
 def test_it_resumes_by_itself_and_loses_nothing(
-    layout: Layout, victim: Victim, trials: Trials
+    layout: Layout, victim: Victim, trials: Trials, lanes: Lanes
 ) -> None:
     complaints: list[str] = []
     tried: Counter[str] = Counter()
@@ -110,11 +110,11 @@ def test_it_resumes_by_itself_and_loses_nothing(
             if not any(found):
                 trials.clear(layout, root)
 
-    with Forks() as forks:
+    with lanes.one() as forks:
         trials.expect(forks, layout)
         counts = trials.count(forks, layout, _CALLS)
     points = sweep.points(layout, counts, [victim], sweep.stride(layout, ordinary=6, unusual=30))
     print(f"{layout.name} {victim}: {len(points)} calls", flush=True)
-    sweep.each(points, fail)
+    lanes.each(points, fail)
     print(f"{layout.name} {victim}: {tried.total()} errors: {dict(tried)}; paused: {dict(paused)}")
     assert not complaints, "\n".join(complaints)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from faults import sweep
 from faults.forkserver import Forks
-from faults.sweep import PLAIN, Point, Trials
+from faults.sweep import PLAIN, Lanes, Point, Trials
 
 _KILLED = -9
 
@@ -42,7 +42,7 @@ def _missing(root: Path) -> list[str]:
     return [*(expected - found.keys()), *waiting]
 
 
-def test_everybody_is_told_whenever_the_daemon_is_killed(trials: Trials) -> None:
+def test_everybody_is_told_whenever_the_daemon_is_killed(trials: Trials, lanes: Lanes) -> None:
     complaints: list[str] = []
     met = 0
 
@@ -61,14 +61,14 @@ def test_everybody_is_told_whenever_the_daemon_is_killed(trials: Trials) -> None
         if not missing:
             trials.clear(PLAIN, root)
 
-    with Forks() as forks:
+    with lanes.one() as forks:
         root = trials.set_out(PLAIN, "hooks-count")
         harmless = tuple(f"{call}:error=EIO:when=60000" for call in sweep.CHANGES)
         order = trials.order(PLAIN, root, settings=_settings(root))
         counts = sweep.count_of(forks, order, harmless, root)
     stride = 1 if sweep.EVERY_CALL else 4
     points = sweep.points(PLAIN, {"supervisor": counts}, ["supervisor"], stride)
-    sweep.each(points, kill)
+    lanes.each(points, kill)
     print(f"hooks: {len(points)} kill points, met: {met}")
     assert not complaints, "\n".join(complaints)
     assert met * stride > 100

@@ -11,14 +11,14 @@ from collections import Counter
 import pytest
 from faults import scene, sweep
 from faults.forkserver import Forks
-from faults.sweep import LAYOUTS, Layout, Point, Trials
+from faults.sweep import LAYOUTS, Lanes, Layout, Point, Trials
 
 _KILLED = -9
 _CALLS = (*sweep.CHANGES, *sweep.WORDS)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
-def test_nothing_is_lost_doubled_or_left(layout: Layout, trials: Trials) -> None:
+def test_nothing_is_lost_doubled_or_left(layout: Layout, trials: Trials, lanes: Lanes) -> None:
     complaints: list[str] = []
     tried: Counter[str] = Counter()
 
@@ -44,12 +44,12 @@ def test_nothing_is_lost_doubled_or_left(layout: Layout, trials: Trials) -> None
         if not found:
             trials.clear(layout, root)
 
-    with Forks() as forks:
+    with lanes.one() as forks:
         trials.expect(forks, layout)
         counts = trials.count(forks, layout, _CALLS)
     stride = sweep.stride(layout, ordinary=4, unusual=16)
     points = sweep.points(layout, counts, sweep.VICTIMS, stride)
-    sweep.each(points, kill)
+    lanes.each(points, kill)
     print(f"{layout.name}: {len(points)} kill points, every {stride}., met: {dict(tried)}")
     assert not complaints, "\n".join(complaints)
     # Of several threads, no more is sure than what one of them does.
