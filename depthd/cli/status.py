@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from shlex import quote
 
 import click
 
@@ -14,7 +13,7 @@ from depthd.cli.options import Configured, configured
 from depthd.config import Config
 from depthd.contract.errors import ExitCode
 from depthd.contract.health import EXIT_CODES, Judged, judge
-from depthd.contract.names import printable
+from depthd.contract.names import command_for, printable
 from depthd.contract.status import Disk, read, span
 
 _LOOK_EVERY = 1.0  # seconds
@@ -160,8 +159,7 @@ def _rows(seen: Judged, in_hint: _Hint) -> Iterator[tuple[str, str]]:
     yield "queue", f"{queue.waiting} waiting in the inbox, {queue.in_work} in work{aside}"
     for folder, since in seen.held_by_operator.items():
         what = "everything" if folder == "." else folder
-        release = f"depthd release {quote(folder)}"
-        release = in_hint(release if "'" in release else f"'{release}'")
+        release = in_hint(command_for("release", folder))
         yield "held", f"{what}, since {since:%Y-%m-%dT%H:%M:%SZ}, until {release}"
     if queue.since is not None:
         yield "oldest", f"{span(now - queue.since)}, in the inbox or in work"

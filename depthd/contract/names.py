@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from shlex import quote
 
 from depthd.contract.formats import ERROR_SUFFIX, FORMATS, MANIFEST_SUFFIX, Format
 
@@ -107,6 +108,12 @@ def printable(name: str) -> str:
         char if char.isprintable() else char.encode("unicode_escape").decode()
         for char in readable(name)
     )
+
+
+def command_for(verb: str, name: str) -> str:
+    """What a shell takes, in quotes where the name brings none; no name is taken for an option."""
+    words = f"depthd {verb} {'-- ' if name.startswith('-') else ''}{quote(name)}"
+    return f"'{words}'" if quote(name) == name else words
 
 
 def _halves(base: str) -> tuple[str, str]:

@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 from depthd.config import Config
 from depthd.contract.errors import NoInputError
 from depthd.contract.events import Event
 from depthd.contract.health import CAUSES, Cause
-from depthd.contract.names import SetName, printable
+from depthd.contract.names import SetName, command_for, printable
 from depthd.contract.status import Status, read
 from depthd.history.story import Story, read_manifest, read_reason, read_skipped
 from depthd.history.wanted import logged_name
@@ -117,7 +116,7 @@ def _why_not_now(story: Story, status: Status | None) -> Iterator[tuple[str, str
     for held in status.held_by_operator:
         if held == "." or f"{folder}/".startswith(f"{held}/"):
             what = "everything" if held == "." else f"{held}/"
-            yield f"an operator holds {what}", f"{_command('release', held)} lets it go on."
+            yield f"an operator holds {what}", f"{command_for('release', held)} lets it go on."
     if (reason := status.held_folders.get(printable(folder) or ".")) is not None:
         yield f"results of its folder cannot be written: {reason}", CAUSES[Cause.FOLDER_HELD].hint
     if status.inbox:
@@ -133,12 +132,6 @@ def _why_not_now(story: Story, status: Status | None) -> Iterator[tuple[str, str
         yield f"no worker serves yet: {words}", CAUSES[Cause.WORKER_DYING].hint
     waiting = f"it waits for its writer, or for its turn; {status.queue.waiting} photos are known"
     yield waiting, f"{_NOTHING} It is taken once it was not written to for intake.settle."
-
-
-def _command(verb: str, name: str) -> str:
-    """What a shell takes, in quotes where the name brings none; no name is taken for an option."""
-    words = f"depthd {verb} {'-- ' if name.startswith('-') else ''}{quote(name)}"
-    return f"'{words}'" if quote(name) == name else words
 
 
 def _lies_in(root: Path, name: str) -> bool:
@@ -219,7 +212,7 @@ def _set_aside(job: Job, story: Story, status: Status) -> str:
 def _in_outbox(config: Config, name: str) -> Iterator[Present]:
     manifest = read_manifest(config, name)
     original = _lies_in(config.folder("done"), name)
-    requeue = _command("requeue", name)
+    requeue = command_for("requeue", name)
     if manifest is not None:
         files = manifest.get("files")
         listed = [str(each.get("name")) for each in files] if isinstance(files, list) else []
@@ -242,7 +235,7 @@ def _in_failed(config: Config, name: str) -> Iterator[Present]:
     if not _lies_in(config.folder("failed"), name):
         return
     reason = read_reason(config, name)
-    again = f"{_command('retry', name)} tries this same file again."
+    again = f"{command_for('retry', name)} tries this same file again."
     if reason is None:
         yield Present("It lies in failed/, without a reason beside it.", again)
         return

@@ -18,8 +18,7 @@ from statuses import quiet_status
 from depthd import cli
 from depthd.contract import status
 from depthd.contract.errors import FaultCode
-from depthd.contract.names import SetName
-from depthd.history import present
+from depthd.contract.names import SetName, command_for
 from depthd.publish.places import Places
 from depthd.spool import Job, Verdict
 from depthd.spool.home import Home
@@ -225,8 +224,8 @@ def test_a_photo_in_the_inbox(
 
 
 def test_a_name_that_begins_with_a_dash_is_no_option() -> None:
-    assert present._command("retry", "-b.jpg") == "'depthd retry -- -b.jpg'"
-    assert present._command("retry", "-b c.jpg") == "depthd retry -- '-b c.jpg'"
+    assert command_for("retry", "-b.jpg") == "'depthd retry -- -b.jpg'"
+    assert command_for("retry", "-b c.jpg") == "depthd retry -- '-b c.jpg'"
 
 
 def test_what_the_settings_and_the_log_say_of_it(box: Box, explain: Explain) -> None:

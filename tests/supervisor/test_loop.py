@@ -495,14 +495,19 @@ def drop_at(played: Played, name: str, time: int) -> None:
     partial.rename(path)
 
 
-def test_of_a_backlog_only_the_latest_is_worked_on(played: Played) -> None:
+def let_wait_for_latest(played: Played, count: int) -> None:
+    """So many photos of a folder that wants only its latest one, all known before any is taken."""
     HoldsFile(played.root / "state").change(lambda _: {"": 1.0})
     played.turn_until(lambda: "inbox.held" in played.events())
     played.hang_up(folders={"cam": {"policy": "latest"}})
-    for number in range(40):
+    for number in range(count):
         drop_at(played, f"cam/{number}.jpg", 1000 + number)
-    played.turn_until(lambda: played.service._intake.backlog == 40)
+    played.turn_until(lambda: played.service._intake.backlog == count)
     HoldsFile(played.root / "state").change(lambda _: {})
+
+
+def test_of_a_backlog_only_the_latest_is_worked_on(played: Played) -> None:
+    let_wait_for_latest(played, 40)
     worker = played.workers[-1]
     played.turn_until(lambda: bool(worker.given))
     played.turn_until(lambda: played.events().count("photo.skipped") == 39)
@@ -537,13 +542,7 @@ def test_where_the_latest_cannot_be_taken_the_next_is_worked_on(
         return claim(spool, candidate, config)
 
     monkeypatch.setattr(Spool, "claim", refuse)
-    HoldsFile(played.root / "state").change(lambda _: {"": 1.0})
-    played.turn_until(lambda: "inbox.held" in played.events())
-    played.hang_up(folders={"cam": {"policy": "latest"}})
-    for number in range(3):
-        drop_at(played, f"cam/{number}.jpg", 1000 + number)
-    played.turn_until(lambda: played.service._intake.backlog == 3)
-    HoldsFile(played.root / "state").change(lambda _: {})
+    let_wait_for_latest(played, 3)
     played.turn_until(lambda: "photo.skipped" in played.events())
     assert (played.last("photo.skipped")["name"], played.last("photo.skipped")["newer"]) == (
         "cam/0.jpg",
