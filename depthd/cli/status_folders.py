@@ -11,8 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from depthd.config import Config
-from depthd.contract.names import printable
-from depthd.contract.status import Disk, Queue, Status, moment
+from depthd.contract.status import Disk, Queue, Status, held_since, moment
 from depthd.intake.patterns import Names
 from depthd.intake.scan import walk
 from depthd.spool.holds import HoldsFile, HoldsUnclear
@@ -26,10 +25,7 @@ def counted_anew(status: Status, config: Config) -> Status:
     now: dict[str, object] = {"queue": queue(config), "inbox": ""}
     now["disk"] = disk(config, status.disk)
     with suppress(HoldsUnclear):  # the next daemon says so
-        now["held_by_operator"] = {
-            printable(folder) or ".": moment(since)
-            for folder, since in HoldsFile(config.folder("state")).read().items()
-        }
+        now["held_by_operator"] = held_since(HoldsFile(config.folder("state")).read())
     return status.model_copy(update=now)
 
 

@@ -6,7 +6,7 @@ Knows the shape of that file and when it is out of date; nothing of how the figu
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Literal, get_args
@@ -202,6 +202,11 @@ def rates(finished: Sequence[float], now: float) -> Rates:
     covered = max(60.0, recent[0] if recent else 0.0)
     last_minute = sum(age <= 60 for age in recent)
     return Rates(last_minute=last_minute, last_15_minutes=round(len(recent) * 60 / covered, 1))
+
+
+def held_since(holds: Mapping[str, float]) -> dict[str, datetime]:
+    """What an operator holds, as the status names it: a folder, or "." for the whole inbox."""
+    return {printable(folder) or ".": moment(since) for folder, since in holds.items()}
 
 
 def moment(seconds: float) -> datetime:

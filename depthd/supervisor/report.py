@@ -91,9 +91,7 @@ def report(moment: Moment, dispatcher: Dispatcher, keeper: Keeper) -> Status:
             printable(folder) or ".": _shown(reason)
             for folder, reason in islice(home.holds.reasons().items(), _SHOWN)
         },
-        held_by_operator={
-            printable(folder) or ".": status.moment(since) for folder, since in moment.held.items()
-        },
+        held_by_operator=status.held_since(moment.held),
         reload=moment.reload,
         done=home.totals.done,
         failed=home.totals.failed,

@@ -8,7 +8,7 @@ import numpy as np
 
 from depthd.training.scenes import materials, meshes
 from depthd.training.scenes.desks import keyboard, laptop
-from depthd.training.scenes.light import warm
+from depthd.training.scenes.light import around, warm
 from depthd.training.scenes.near import thing
 from depthd.training.scenes.parts import coin, heap, part
 from depthd.training.scenes.stage import Frame, Stage
@@ -18,10 +18,7 @@ from depthd.training.scenes.view import View, ViewMaker
 
 def light_from_above(stage: Stage, high: float) -> None:
     """Even or one-sided light over a surface; shadows fall to any side."""
-    if stage.surroundings and stage.chance(0.4):
-        stage.panorama(stage.pick(*stage.surroundings), stage.between(0.4, 1.2))
-    else:
-        stage.world(warm(stage), stage.between(0.2, 1.2))
+    around(stage, 0.4, panorama=(0.4, 1.2), plain=(0.2, 1.2))
     for _ in range(stage.count(0, 2)):
         place = (stage.between(-2, 2) * high, stage.between(-2, 2) * high, high * 1.5)
         watt = stage.between(15, 120) * high**2

@@ -11,6 +11,24 @@ def warm(stage: Stage) -> Vector:
     return (1.0, 0.7 + 0.3 * tone, 0.4 + 0.6 * tone)
 
 
+Range = tuple[float, float]
+
+
+def around(stage: Stage, share: float, panorama: Range, plain: Range) -> None:
+    """Light from everywhere: a panorama in some share of the scenes, else one colour.
+
+    Args:
+        stage: the scene.
+        share: of those with a panorama, where there are any.
+        panorama: its strength, least and most.
+        plain: the strength of one colour.
+    """
+    if stage.surroundings and stage.chance(share):
+        stage.panorama(stage.pick(*stage.surroundings), stage.between(*panorama))
+    else:
+        stage.world(warm(stage), stage.between(*plain))
+
+
 def daylight(stage: Stage) -> None:
     """Sun and sky."""
     stage.sky(stage.between(0.5, 1.2))

@@ -6,7 +6,7 @@ import numpy as np
 
 from depthd.training.scenes import materials, models
 from depthd.training.scenes.desks import desk_things
-from depthd.training.scenes.light import warm
+from depthd.training.scenes.light import around, warm
 from depthd.training.scenes.rooms import poster, shell
 from depthd.training.scenes.stage import Frame, Stage
 from depthd.training.scenes.things import scatter, small_thing
@@ -17,10 +17,7 @@ FOOD = ("food", "bottle", "crate", "barrel", "bag", "houseplant", "plate")
 
 def lamps(stage: Stage, high: float) -> None:
     """One or two lamps above and some light from everywhere."""
-    if stage.surroundings and stage.chance(0.5):
-        stage.panorama(stage.pick(*stage.surroundings), stage.between(0.3, 1.0))
-    else:
-        stage.world(warm(stage), stage.between(0.1, 1.0))
+    around(stage, 0.5, panorama=(0.3, 1.0), plain=(0.1, 1.0))
     for _ in range(stage.count(1, 2)):
         place = (stage.between(-1, 1), stage.between(-1.5, 0.5), high)
         stage.lamp(Frame(), place, stage.between(20, 150), warm(stage), stage.between(0.1, 1.2))
