@@ -1,7 +1,7 @@
 """Every system call on files fails once or for a while; the running daemon gets over it.
 
-On an ordinary disk every sixth call meets one of the errors, in turn, on unusual layouts every
-thirtieth; with TEST_FAULTS=calls each call meets one, with TEST_FAULTS=all each of the former all.
+On an ordinary disk every tenth call meets one of the errors, in turn, on unusual layouts every
+sixtieth; with TEST_FAULTS=calls each call meets one, with TEST_FAULTS=all each of the former all.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def test_it_resumes_by_itself_and_loses_nothing(
     with lanes.one() as forks:
         trials.expect(forks, layout)
         counts = trials.count(forks, layout, _CALLS)
-    points = sweep.points(layout, counts, [victim], sweep.stride(layout, ordinary=6, unusual=30))
+    points = sweep.points(layout, counts, [victim], sweep.stride(layout, ordinary=10, unusual=60))
     print(f"{layout.name} {victim}: {len(points)} calls", flush=True)
     lanes.each(points, fail)
     print(f"{layout.name} {victim}: {tried.total()} errors: {dict(tried)}; paused: {dict(paused)}")

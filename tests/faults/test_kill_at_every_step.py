@@ -1,6 +1,6 @@
 """The daemon is killed at every system call that changes files, and started again.
 
-Every fourth call on an ordinary disk and every sixteenth on unusual layouts; all of them with
+Every sixth call on an ordinary disk and every thirtieth on unusual layouts; all of them with
 TEST_FAULTS=calls.
 """
 
@@ -47,7 +47,7 @@ def test_nothing_is_lost_doubled_or_left(layout: Layout, trials: Trials, lanes: 
     with lanes.one() as forks:
         trials.expect(forks, layout)
         counts = trials.count(forks, layout, _CALLS)
-    stride = sweep.stride(layout, ordinary=4, unusual=16)
+    stride = sweep.stride(layout, ordinary=6, unusual=30)
     points = sweep.points(layout, counts, sweep.VICTIMS, stride)
     lanes.each(points, kill)
     print(f"{layout.name}: {len(points)} kill points, every {stride}., met: {dict(tried)}")
