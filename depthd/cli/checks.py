@@ -69,7 +69,7 @@ def _told(config: Config) -> Iterator[Finding]:
         yield Finding("hook", "ok" if found else "warning", detail)
     with suppress(OSError):  # what is wrong with state/ was said above
         for folder, count in left_behind(config.folder("state"), asked_for(config)).items():
-            words = f"{count} pieces of news wait in {folder}; nobody is told of it"
+            words = f"news waits in {folder} (pieces: {count}), and nobody is told of it"
             yield Finding("hook", "warning", words)
     if (file := config.metrics.textfile) is not None:
         fits = os.access(file.parent, os.W_OK | os.X_OK)

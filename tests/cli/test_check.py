@@ -268,7 +268,7 @@ def test_who_cannot_be_told_is_a_warning(root: Path, tmp_path: Path) -> None:
     (queue / "1.done").touch()
     verdict, detail = verdicts(root)["hook"]
     assert verdict == "warning"
-    assert detail.startswith(f"1 pieces of news wait in {queue}; nobody is told of it")
+    assert detail.startswith(f"news waits in {queue} (pieces: 1), and nobody is told of it")
     assert "hook" not in verdicts(root, "hooks.webhook=http://box/")
 
 
