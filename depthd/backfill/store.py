@@ -213,7 +213,7 @@ class _Objects:
 
 
 class _Bucket(_Objects):
-    """S3, which takes an object on the condition that it replaces a certain one, or none."""
+    """S3, which replaces and removes an object on the condition that it still is a certain one."""
 
     def exchange(self, path: str, old: bytes | None, new: bytes | None) -> bool:
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - only for S3
@@ -227,10 +227,10 @@ class _Bucket(_Objects):
                 if found["Body"].read() != old:
                     return False
                 condition = {"IfMatch": found["ETag"]}
-            if new is None:
-                client.delete_object(**where)
-            else:
+            if new is not None:
                 client.put_object(**where, Body=new, **condition)
+            elif old is not None:
+                client.delete_object(**where, **condition)
         except ClientError as error:
             code = error.response.get("Error", {}).get("Code", "")
             if code in ("NoSuchKey", "PreconditionFailed", "ConditionalRequestConflict"):

@@ -87,6 +87,27 @@ def test_a_store_that_knows_no_conditions_is_asked_twice(s3: str, tmp_path: Path
     assert target.read(PATH) == b"first"
 
 
+def test_s3_removes_nothing_that_was_replaced_in_between(s3: str) -> None:
+    import boto3  # noqa: PLC0415 - of the extra
+
+    boto3.client("s3", endpoint_url=f"http://{s3}").create_bucket(Bucket="race")
+    place = Place.of(f"s3://race/t?endpoint_override={s3}&scheme=http")
+    target = open_store(place)
+    assert target.exchange(PATH, None, b"mine")
+    real = store.s3_client(place)
+
+    def read_and_lose(**where: str) -> object:
+        found = real.get_object(**where)
+        real.put_object(**where, Body=b"another's")
+        return found
+
+    with patch.object(store, "s3_client") as client:
+        client().get_object.side_effect = read_and_lose
+        client().delete_object.side_effect = real.delete_object
+        assert not target.exchange(PATH, b"mine", None)
+    assert target.read(PATH) == b"another's"
+
+
 def test_a_second_run_is_told_who_has_it(target: Store) -> None:
     with (
         leased(target, "/depth", print),
