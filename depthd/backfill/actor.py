@@ -6,8 +6,10 @@ written nothing of a unit counts, and a unit that comes again although its part 
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 
 from depthd import __version__
@@ -31,7 +33,9 @@ _LAST = 3  # failures that are told
 
 
 class UnitWorker:
-    """Does units, one after the other.
+    """Does units, each in a thread of its caller.
+
+    The worker has the photos of one at a time; while that is written out, it has the next one's.
 
     Args:
         task: of the run.
@@ -48,6 +52,7 @@ class UnitWorker:
         self._worker = PhotoWorker(self._config)
         self._reader = Reader(task.source, self._config.worker.max_pixels)
         self._told = 0.0
+        self._working = threading.Lock()
 
     def do(self, unit: Unit) -> Report:
         """Work on a unit; where that came to nothing, the report says why."""
@@ -74,8 +79,9 @@ class UnitWorker:
             kept = [row for row in rows if index.photo_of(row).order not in again]
         attempt = _Attempt(self._task, unit, self._worker, self._reader)
         try:
-            for row in attempt.rows():
-                self._say(unit, attempt.made, row)
+            with self._working, closing(attempt.rows()) as made:
+                for row in made:
+                    self._say(unit, attempt.made, row)
             attempt.output.commit()
         except BaseException:
             attempt.output.abandon()
@@ -120,7 +126,7 @@ class _Attempt:
             else Files(store)
         )
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Generator[Row, None, None]:
         for answer in self._worker.work(self._jobs()):
             yield from self._failed_to_read()
             yield self._note(self._row(answer))

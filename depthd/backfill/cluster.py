@@ -15,6 +15,7 @@ from typing import Any
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
 os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # of Ray's own processes, into our terminal
+os.environ.setdefault("RAY_worker_niceness", "0")  # as nice as this command; Ray would say 15
 
 import pyarrow as pa
 import ray
@@ -34,6 +35,7 @@ from depthd.contract.errors import DepthdError, TemporaryError, UnavailableError
 from depthd.model.cpus import usable_cpus
 
 _MOST_CPUS = 4  # of an actor; its pipeline does not fill more
+_UNITS = 2  # at an actor: one at the worker, one on its way out
 _STORE = 300_000_000  # bytes of Ray's own memory on this machine; only lists pass through it
 Parts = dict[str, list[str]]
 
@@ -128,7 +130,9 @@ def reports(task: Task, weights: bytes, parts: Parts, board: Any) -> Iterator[Re
     cpus = cpus_of_an_actor(of_nodes)
     task = replace(task, threads=cpus)
     pool = ActorPoolStrategy(
-        size=max(1, sum(each // cpus for each in of_nodes)), max_tasks_in_flight_per_actor=2
+        size=max(1, sum(each // cpus for each in of_nodes)),
+        max_tasks_in_flight_per_actor=_UNITS,
+        enable_true_multi_threading=True,
     )
     listing = ray.data.read_datasource(
         _Units(task, parts), override_num_blocks=1, num_cpus=0, max_retries=0
@@ -139,6 +143,7 @@ def reports(task: Task, weights: bytes, parts: Parts, board: Any) -> Iterator[Re
         batch_format="pyarrow",
         compute=pool,
         num_cpus=cpus,
+        max_concurrency=_UNITS,
         fn_constructor_args=(task, ray.put(weights), board),
     )
     try:

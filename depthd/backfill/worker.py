@@ -35,9 +35,8 @@ from depthd.channel.messages import (
 from depthd.config import Config, FolderPolicy
 from depthd.contract.errors import DepthdError, FaultCode, OutputError, TemporaryError
 from depthd.contract.formats import Format
-from depthd.supervisor.worker_process import Worker, WorkerProcess
+from depthd.supervisor.worker_process import LOOK_AHEAD, Worker, WorkerProcess
 
-_IN_FLIGHT = 4  # one in each stage of the pipeline, and one on its way
 _STARTS = 3  # in a row that end before it is ready
 _ROOM = 1_000_000_000  # bytes free in memory for results, else they go to a disk
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108 - files without a name
@@ -135,7 +134,7 @@ class PhotoWorker:
 
     def _fill(self, waiting: Iterator[Job]) -> bool:
         """Give it as much as it may have; False where nothing is left to be given."""
-        while not self._alone and len(self._flights) < _IN_FLIGHT:
+        while not self._alone and len(self._flights) < LOOK_AHEAD:
             job = self._again.popleft() if self._again else next(waiting, None)
             if job is None:
                 break

@@ -37,8 +37,8 @@ from depthd.supervisor.keeper import Keeper, News
 from depthd.supervisor.recovery import Recovery
 from depthd.supervisor.suspects import Suspects
 from depthd.supervisor.table import NEVER, Entry
+from depthd.supervisor.worker_process import LOOK_AHEAD
 
-LOOK_AHEAD = 11  # one decoding, two in the network, two being written, the others on their way
 _TRIES_OF_A_SINGLE_RUN = 3
 _MOST_CHANGES = 5  # times that a photo may turn out to be written to after its claim
 # What a photo that is still being written may look like.

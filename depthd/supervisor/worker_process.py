@@ -22,6 +22,7 @@ from depthd.config import Config
 from depthd.supervisor.worker_words import WorkerWords
 from depthd.system.python import module
 
+LOOK_AHEAD = 11  # one decoding, two in the network, two being written, the others on their way
 _HEARD_AT_ONCE = 64  # messages; two for each job that it can have are fewer
 
 

@@ -7,7 +7,9 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,12 +27,15 @@ from depthd.backfill.index import Index
 from depthd.backfill.lease import leased
 from depthd.backfill.places import Place
 from depthd.backfill.reading import Reader
+from depthd.backfill.results import Failed
+from depthd.backfill.shards import Shards
 from depthd.backfill.sources import photos
 from depthd.backfill.sweep import sweep
 from depthd.backfill.task import Task, claim, with_network
 from depthd.backfill.units import Photo, Report, Unit
+from depthd.backfill.worker import Job
 from depthd.config import Config, Model
-from depthd.contract.errors import OutputError, TemporaryError, UsageError
+from depthd.contract.errors import FaultCode, OutputError, TemporaryError, UsageError
 from depthd.model.weights import find_weights
 
 from .archive import fill, in_shards, photo, rows, shards
@@ -205,6 +210,43 @@ def test_a_sweep_leaves_what_another_run_has_just_written(task: Task, do: Any) -
         each.unlink()
     sweep(store.open_store(task.target), LATER, began=1.0)
     assert shards(target(task))
+
+
+class Refuses:
+    """Stands for a worker that finds no photo in what it gets."""
+
+    def __init__(self, _config: Config) -> None: ...
+
+    def work(self, jobs: Iterator[Job]) -> Iterator[Failed]:
+        for job in jobs:
+            os.close(job.original)
+            yield Failed(job.id, FaultCode.NOT_AN_IMAGE, "")
+
+
+def test_while_a_unit_is_written_out_the_next_one_is_at_the_worker(task: Task) -> None:
+    fill(folder(task), 4)
+    there = listed(task)
+    first, second = Unit(PART, tuple(there[:2])), Unit(f"{RUN}-00000001", tuple(there[2:]))
+    is_on_its_way_out, may_end = threading.Event(), threading.Event()
+
+    def commit(_shards: Shards) -> None:
+        if not is_on_its_way_out.is_set():
+            is_on_its_way_out.set()
+            assert may_end.wait(10)
+
+    with (
+        patch.object(actor, "PhotoWorker", Refuses),
+        patch.object(Shards, "commit", commit),
+        ThreadPoolExecutor() as pool,
+    ):
+        worker = UnitWorker(task, b"", lambda _report: None)
+        slow = pool.submit(worker.do, first)
+        assert is_on_its_way_out.wait(10)
+        assert worker.do(second).failed == 2
+        assert not slow.done()
+        may_end.set()
+        assert slow.result().failed == 2
+    assert len(rows(target(task))) == 4
 
 
 def test_a_unit_that_comes_again_is_passed_over(task: Task, do: Any) -> None:
