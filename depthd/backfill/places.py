@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -27,6 +27,8 @@ from depthd.contract.errors import (
 # What shows an object only when all of it is there.
 OBJECT_STORES = frozenset({"s3", "gs", "gcs", "abfs", "abfss"})
 _OF_ARROW = OBJECT_STORES | {"hdfs", "viewfs"}
+_QUERY, _CHAIN = "\ufdd0", "\ufdd1"  # no letters: fsspec cuts an address at a ? or a ::
+_PATIENCE = "60"  # seconds of tries; without credentials Google's own library would take 15 minutes
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +113,16 @@ class Place:
 
     @property
     def in_bucket(self) -> str:
-        return f"{self.host}/{self.path}".rstrip("/")
+        bucket = self.host.rpartition("@")[2]  # gs://anonymous@BUCKET
+        return f"{bucket}/{self.path}".rstrip("/")
 
 
 @lru_cache(maxsize=64)
 def _system(scheme: str, host: str, options: str) -> arrow.FileSystem:
-    query = f"?{urlencode(parse_qsl(options))}" if options else ""
+    given = dict(parse_qsl(options))
+    if scheme in ("gs", "gcs"):
+        given = {"retry_limit_seconds": _PATIENCE} | given
+    query = f"?{urlencode(given)}" if given else ""
     try:
         return arrow.FileSystem.from_uri(f"{scheme}://{host}/{query}")[0]
     except (ArrowInvalid, ArrowNotImplementedError, OSError) as error:
@@ -129,7 +135,9 @@ def _of_fsspec(place: Place) -> tuple[arrow.FileSystem, str]:
 
     try:
         with as_os_error():
-            system, path = url_to_fs(place.address, **dict(parse_qsl(place.options)))
+            masked = replace(place, path=place.path.replace("?", _QUERY).replace("::", _CHAIN))
+            system, path = url_to_fs(masked.address, **dict(parse_qsl(place.options)))
+            path = path.replace(_QUERY, "?").replace(_CHAIN, "::")
             system.invalidate_cache()  # others write there
             with suppress(FileNotFoundError):
                 system.info(path)  # raises what is wrong; `exists` and others would just say no
@@ -138,7 +146,12 @@ def _of_fsspec(place: Place) -> tuple[arrow.FileSystem, str]:
             f"{place.scheme}:// cannot be opened: {error}",
             "install the fsspec package for it beside depthd, on every node",
         ) from error
-    return arrow.PyFileSystem(arrow.FSSpecHandler(system)), path
+    return arrow.PyFileSystem(_Handler(system)), path
+
+
+class _Handler(arrow.FSSpecHandler):  # type: ignore[misc]
+    def delete_file(self, path: str) -> None:
+        self.fs.rm_file(path)  # `rm` takes a name such as a[1].jpg for a pattern
 
 
 @contextmanager

@@ -180,7 +180,8 @@ class _Objects:
         place = self._place.below(folder) if folder else self._place
         if place.scheme == "s3":
             for name, changed in keys(place):
-                yield Object(name, changed)
+                if name and not name.endswith("/"):  # what stands for an empty folder
+                    yield Object(name, changed)
             return
         with as_os_error():
             system, full = place.opened()
@@ -190,11 +191,13 @@ class _Objects:
 
     def create(self, path: str) -> Writer:
         place = self._place.below(path)
-        with as_os_error():
-            system, full = place.opened()
-            if place.scheme in OBJECT_STORES:
+        if place.scheme in OBJECT_STORES:
+            with as_os_error():
+                system, full = place.opened()
                 return _Upload(system.open_output_stream(full))
-            return _Moved(system, full)
+        _make_folder(self._place.below(path.rpartition("/")[0]) if "/" in path else self._place)
+        with as_os_error():
+            return _Moved(*place.opened())
 
     def remove(self, path: str) -> None:
         with suppress(FileNotFoundError), as_os_error():
@@ -259,13 +262,26 @@ class _Upload:
             self._stream.close()
 
 
+def _make_folder(place: Place) -> None:
+    """Where it is missing; others may do the same at the same time."""
+    for is_last in (False, True):
+        try:
+            with as_os_error():
+                system, path = place.opened()
+                if system.get_file_info(path).type == arrow.FileType.NotFound:
+                    system.create_dir(path, recursive=True)
+        except OSError:
+            if is_last:
+                raise
+        else:
+            return
+
+
 class _Moved:
     """A file under a hidden name, which gets its own when it is whole."""
 
     def __init__(self, system: arrow.FileSystem, path: str) -> None:
         folder, _, _ = path.rpartition("/")
-        if system.get_file_info(folder).type == arrow.FileType.NotFound:
-            system.create_dir(folder, recursive=True)
         self._system = system
         self._final = path
         self._hidden = f"{folder}/.{secrets.token_hex(8)}.part"

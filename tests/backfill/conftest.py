@@ -17,11 +17,15 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from depthd.backfill.places import Place
 
 DEADLINE = 180.0  # seconds; the machine may be busy
 SABOTAGE = Path(__file__).parents[1] / "service/sabotage"
@@ -124,6 +128,7 @@ class Cluster:
             **_AWS,
             "PYTHONFAULTHANDLER": "1",  # a driver that is aborted says where
             "RAY_TMPDIR": self._short,
+            "RAY_worker_niceness": "0",  # as the tests: others may have the processors
             "XDG_CACHE_HOME": str(folder / "cache"),
         }
         port = free_port()
@@ -176,12 +181,11 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         cluster.stop()
 
 
-@pytest.fixture(scope="session")
-def _s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    needs("moto", "boto3", "pyarrow")
+@contextmanager
+def serving(log: Path, module: str, *arguments: str) -> Iterator[str]:
+    """HOST:PORT of an imitation of a store, over HTTP."""
     port = free_port()
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    log = tmp_path_factory.mktemp("s3") / "log"
+    command = [sys.executable, "-m", module, *arguments, str(port)]
     with log.open("wb") as file:
         server = subprocess.Popen(command, env=os.environ | _AWS, stdout=file, stderr=file)
 
@@ -194,11 +198,29 @@ def _s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             return False
 
     try:
-        until(answers, "an S3")
+        until(answers, module)
         yield f"127.0.0.1:{port}"
     finally:
         server.terminate()
         server.wait()
+
+
+@pytest.fixture(scope="session")
+def _s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    needs("moto", "boto3", "pyarrow")
+    log = tmp_path_factory.mktemp("s3") / "log"
+    with serving(log, "moto.server", "-H", "127.0.0.1", "-p") as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """HOST:PORT of Google's store; it has a bucket called `bucket`."""
+    needs("gcp_storage_emulator", "pyarrow")
+    log = tmp_path_factory.mktemp("gcs") / "log"
+    start = ("start", "-q", "-M", "-H", "127.0.0.1", "--default-bucket", "bucket", "--port")
+    with serving(log, "gcp_storage_emulator", *start) as address:
+        yield address
 
 
 @pytest.fixture
@@ -247,6 +269,17 @@ def ftp(tmp_path: Path) -> Iterator[FileTransfer]:
     server = FileTransfer(tmp_path / "served", tmp_path / "ftp.log")
     yield server
     server.stop()
+
+
+def elsewhere(request: pytest.FixtureRequest, folder: str) -> Place:
+    """A folder of the store that the parameter of a test or fixture names."""
+    from depthd.backfill.places import Place  # noqa: PLC0415 - imports the extra
+
+    if request.param == "FTP":
+        server: FileTransfer = request.getfixturevalue("ftp")
+        return Place.of(f"{server.address}/{folder}")
+    options = f"?endpoint_override={request.getfixturevalue('gcs')}&scheme=http"
+    return Place.of(f"gs://anonymous@bucket/{folder}{options}")
 
 
 @pytest.fixture

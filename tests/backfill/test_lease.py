@@ -22,14 +22,20 @@ from depthd.backfill.places import Place
 from depthd.backfill.store import Store, open_store
 from depthd.contract.errors import OutputError, TemporaryError
 
+from .conftest import elsewhere
+
 PATH = "held/object"
 
 
-@pytest.fixture(params=["a folder", "S3", "another store"])
+@pytest.fixture(params=["a folder", "S3", "another store", "FTP", "Google's"])
 def target(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     """Each kind of store, empty."""
     if request.param == "a folder":
         yield open_store(Place.of(str(tmp_path / "target")))
+        return
+    if request.param in ("FTP", "Google's"):
+        with patch.object(store, "_SETTLES", 0.0):
+            yield open_store(elsewhere(request, tmp_path.name))
         return
     s3: str = request.getfixturevalue("s3")
     import boto3  # noqa: PLC0415 - of the extra
@@ -54,6 +60,14 @@ def test_what_is_exchanged_was_what_one_thought(target: Store) -> None:
     assert not target.exchange(PATH, b"first", None)
     assert target.exchange(PATH, b"second", None)
     assert target.read(PATH) is None
+
+
+def test_no_path_is_taken_for_a_pattern(target: Store) -> None:
+    for path in ("a/b[1]", "a/b1", "a/b?"):
+        store.put(target, path, [path.encode()])
+    target.remove("a/b[1]")
+    target.remove("a/b?")
+    assert [each.name for each in target.list("a")] == ["b1"]
 
 
 @pytest.mark.parametrize("old", [None, b"old"])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import subprocess
 import sys
+import tarfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -39,7 +41,7 @@ from depthd.contract.errors import FaultCode, OutputError, TemporaryError, Usage
 from depthd.model.weights import find_weights
 
 from .archive import fill, in_shards, photo, rows, shards
-from .conftest import SABOTAGE, needs
+from .conftest import SABOTAGE, elsewhere, needs
 
 RUN, LATER = "20261127T000000Z", "20261128T000000Z"
 PART = f"{RUN}-00000000"
@@ -247,6 +249,39 @@ def test_while_a_unit_is_written_out_the_next_one_is_at_the_worker(task: Task) -
         may_end.set()
         assert slow.result().failed == 2
     assert len(rows(target(task))) == 4
+
+
+@pytest.fixture(params=["FTP", "Google's"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """An empty target elsewhere."""
+    return elsewhere(request, tmp_path.name)
+
+
+def test_results_in_other_stores_are_those_on_a_disk(task: Task, do: Any, place: Place) -> None:
+    names = fill(folder(task), 3)
+    odd = "a[1]?.jpg"  # that fsspec would take for a pattern, or for options
+    (folder(task) / odd).write_bytes(photo(7))
+    names.add(odd)
+    far = store.open_store(place)
+    with patch.object(store, "_SETTLES", 0.0):
+        claim(replace(task, target=place), far)
+        with leased(far, "", print) as lease:
+            report = do(target=place, owner=lease.owner)
+            assert (report.done, report.error) == (4, "")
+            sweep(far, RUN, began=0.0)
+            listed = Index(far).rows(PART)
+            assert listed is not None
+            assert {row["name"] for row in listed[0]} == names
+            (name,) = {row["shard"] for row in listed[0]}
+            shard = far.read(name)
+            assert shard is not None
+            with tarfile.open(fileobj=io.BytesIO(shard)) as tar:
+                assert len([member for member in tar if member.name.endswith(".json")]) == 4
+            assert do(target=place, owner=lease.owner, part="x", layout="files").done == 4
+    assert do(part="near", layout="files").done == 4
+    for name in names:
+        path = f"files/{name}.depth.npy"
+        assert far.read(path) == (target(task) / path).read_bytes()
 
 
 def test_a_unit_that_comes_again_is_passed_over(task: Task, do: Any) -> None:
