@@ -25,7 +25,7 @@ from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from depthd.backfill.actor import UnitWorker
-from depthd.backfill.index import Index
+from depthd.backfill.index import Index, Parts
 from depthd.backfill.plan import Plan
 from depthd.backfill.sources import photos
 from depthd.backfill.store import open_store
@@ -37,7 +37,6 @@ from depthd.model.cpus import usable_cpus
 _MOST_CPUS = 4  # of an actor; its pipeline does not fill more
 _UNITS = 2  # at an actor: one at the worker, one on its way out
 _STORE = 300_000_000  # bytes of Ray's own memory on this machine; only lists pass through it
-Parts = dict[str, list[str]]
 
 
 def make_plan(task: Task, parts: Parts) -> Plan:
@@ -132,6 +131,7 @@ def reports(task: Task, weights: bytes, parts: Parts, board: Any) -> Iterator[Re
     pool = ActorPoolStrategy(
         size=max(1, sum(each // cpus for each in of_nodes)),
         max_tasks_in_flight_per_actor=_UNITS,
+        max_concurrent_calls_per_actor=_UNITS,
         enable_true_multi_threading=True,
     )
     listing = ray.data.read_datasource(
@@ -143,7 +143,6 @@ def reports(task: Task, weights: bytes, parts: Parts, board: Any) -> Iterator[Re
         batch_format="pyarrow",
         compute=pool,
         num_cpus=cpus,
-        max_concurrency=_UNITS,
         fn_constructor_args=(task, ray.put(weights), board),
     )
     try:

@@ -62,6 +62,7 @@ SCHEMA = pa.schema(
     ]
 )
 Row = dict[str, Any]
+Parts = dict[str, list[str]]  # of each run, in order
 
 
 def part_name(run: str, number: int) -> str:
@@ -164,7 +165,7 @@ class Index:
             return None
         return table.to_pylist(), (table.schema.metadata or {}).get(_WRITTEN_BY, b"").decode()
 
-    def parts(self) -> dict[str, list[str]]:
+    def parts(self) -> Parts:
         """The parts of each run, in order."""
         found: dict[str, list[str]] = defaultdict(list)
         for entry in self._store.list(FOLDER):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from depthd.backfill.index import Index, Listed, part_name
+from depthd.backfill.index import Index, Listed, Parts, part_name
 from depthd.backfill.units import Photo, Unit
 from depthd.contract.errors import NoInputError, UsageError
 from depthd.contract.names import printable
@@ -38,7 +38,7 @@ class Plan:
         self,
         source: Iterable[Photo],
         index: Index,
-        parts: dict[str, list[str]],
+        parts: Parts,
         *,
         run: str,
         size: int,

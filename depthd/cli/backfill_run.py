@@ -1,4 +1,4 @@
-"""A backfill as people and programs see it; heavy to import.
+"""A backfill as people and programs see it.
 
 `depthd backfill` runs this module as a process of its own, because Ray's native code has been
 seen to abort the process that it is in, at the very end and after everything was written.
@@ -11,11 +11,12 @@ import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.progress import Progress, TaskID
 
-from depthd.backfill.driver import Ended, Options, run
+from depthd.backfill.driver import Options, run
 from depthd.backfill.progress import Snapshot
 from depthd.backfill.units import Failure
 from depthd.cli import in_words
@@ -26,6 +27,9 @@ from depthd.config import Config
 from depthd.contract.errors import ExitCode, TemporaryError
 from depthd.contract.names import printable
 from depthd.contract.status import moment
+
+if TYPE_CHECKING:
+    from depthd.backfill.joined import Ended
 
 _MINUTE = 60.0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -35,19 +36,24 @@ def test_what_is_missing_is_named_with_what_brings_it(capsys: pytest.CaptureFixt
         ("empty", "depth", 66, "there is no photo"),
         ("s3:///x", "depth", 64, "is no address"),
         ("photos", "empty", 73, "holds something else"),
+        ("photos", "depth --address=127.0.0.1:1", 69, "no Ray cluster at 127.0.0.1:1"),
     ],
 )
 def test_mistakes_are_told_in_words(
     tmp_path: Path, source: str, target: str, code: int, words: str
 ) -> None:
-    needs("ray", "pyarrow", "pandas", "boto3")
+    """Before Ray is imported, which takes seconds."""
+    needs("pyarrow", "pandas", "boto3")
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules/ray.py").write_text("raise ImportError('too early')")
     for name in ("photos/a.jpg", "empty/notes.txt"):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_text("x")
-    command = [sys.executable, "-P", "-m", "depthd", "backfill", source, target]
+    command = [sys.executable, "-P", "-m", "depthd", "backfill", source, *target.split()]
     run = subprocess.run(
-        [*command, "--set", "model.name=builtin"], cwd=tmp_path, capture_output=True, text=True,
-        timeout=DEADLINE, check=False,
+        [*command, "--set", "model.name=builtin"], cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "modules")},
+        capture_output=True, text=True, timeout=DEADLINE, check=False,
     )  # fmt: skip
     assert run.returncode == code, run.stderr
     assert words in run.stderr
