@@ -70,7 +70,8 @@ def connect(address: str | None) -> None:
         where = f"no Ray cluster at {address}" if address else "Ray cannot be started here"
         raise UnavailableError(
             f"{where}: {str(error).strip().splitlines()[0]}",
-            "look at 'ray status' there; --address auto takes the cluster of this machine",
+            "look at 'ray status' there, and whether it asks for a token; --address auto takes the "
+            "cluster of this machine",
         ) from error
     logging.getLogger("ray.data").setLevel(logging.ERROR)
 
