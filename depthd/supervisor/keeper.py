@@ -90,6 +90,7 @@ class Keeper:
         self._healthy_since = NEVER
         self._was_ever_ready = False
         self._deaths: deque[float] = deque(maxlen=_REMEMBERED_DEATHS)
+        self._proven: Config | None = None  # with which the last one served
         self.config = config  # to serve with from the next start on
         self.restarts = 0
         self.step = ""  # what a worker that is not ready does
@@ -143,7 +144,9 @@ class Keeper:
                 self._drop(held, now, reason)
         if self._current is None and now >= self._restart_at and not self._is_gasping(now):
             try:
-                self._current = self._begin(self.config, now)
+                # Settings that another one tries already may not do.
+                proven = self._proven if self._next is not None else None
+                self._current = self._begin(proven or self.config, now)
             except OSError as error:  # no memory, no process, no descriptor left: it may pass
                 self._starts_in_vain += 1
                 self._fail(now, f"no worker can be started: {error}", _RESTART)
@@ -203,7 +206,9 @@ class Keeper:
             self._current.worker.hang_up()
             self._dying.append((self._current.worker, now + _LAST_GASP))
         self._current, self._next = self._next, None
+        self._proven = self._current.config
         self._healthy_since = now
+        self.trouble = ""
         self._emit(Event.WORKER_EXCHANGED, pid=self._current.worker.pid)
 
     def stop(self, now: float) -> None:
@@ -287,6 +292,7 @@ class Keeper:
         self._starts_in_vain = 0
         self.step = self.trouble = ""
         if held is self._current:
+            self._proven = held.config
             self._healthy_since = now
         self._emit(Event.WORKER_READY, **ready.model_dump(exclude={"kind"}))
         if ready.fallback:
@@ -309,10 +315,10 @@ class Keeper:
 
     def _refuse_next(self, reason: str, **more: str) -> None:
         """Nothing comes of the one that was to take over."""
-        self._next = None
+        self._next, self.step = None, ""
         self._emit(Event.RELOAD_REFUSED, reason=reason, **more)
-        if self._current is not None:
-            self.config = self._current.config  # which serves on
+        if self._proven is not None:
+            self.config = self._proven
 
     def _drop(self, held: _Held, now: float, reason: str) -> None:
         """A worker is dead or must be."""

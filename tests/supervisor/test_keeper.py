@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from stage import PlayedWorker, Stage
 
-from depthd.channel.messages import Hello, ProtocolError, Started, Unavailable
+from depthd.channel.messages import Hello, ProtocolError, Started, Step, Unavailable
 from depthd.config import Config
 from depthd.contract.errors import DepthdError, ExitCode, UnavailableError
 from depthd.contract.events import Event
@@ -232,6 +232,45 @@ def test_no_process_to_be_had_leaves_the_old_worker_without_trouble(stage: Stage
     assert "Cannot allocate memory" in str(refused["reason"])
     assert stage.keeper.worker is stage.worker
     assert not stage.keeper.trouble
+
+
+def test_settings_that_cannot_serve_leave_what_served_although_it_died_meanwhile(
+    stage: Stage,
+) -> None:
+    bad = stage.config.model_copy(
+        update={"worker": stage.config.worker.model_copy(update={"max_pixels": 1})}
+    )
+    stage.keeper.renew(bad, stage.clock.now)
+    stage.workers[0].die()
+    stage.play()
+    stage.workers[1].say(unavailable())
+    stage.play(1)
+    assert stage.worker.config is stage.config
+    stage.ready()
+    assert stage.keeper.ready is not None
+    assert len(stage.said(Event.WORKER_UNAVAILABLE)) == 0
+
+
+def test_another_worker_serves_without_the_trouble_of_the_last(stage: Stage) -> None:
+    job = stage.claim("a.jpg")
+    stage.keeper.renew(stage.config, stage.clock.now)
+    stage.worker.become_ready()
+    stage.play()
+    assert stage.keeper.wants_exchange
+    stage.workers[0].die()
+    stage.play()
+    assert job.id in stage.workers[1].given
+    assert stage.keeper.trouble == ""
+
+
+def test_nothing_is_loading_any_more_after_settings_that_cannot_serve(stage: Stage) -> None:
+    stage.keeper.renew(stage.config, stage.clock.now)
+    stage.worker.say(Step(text="loading the network"))
+    stage.play()
+    assert stage.keeper.step
+    stage.worker.say(unavailable())
+    stage.play()
+    assert stage.keeper.step == ""
 
 
 @pytest.mark.parametrize("failures", [1, 10, 10_000])
