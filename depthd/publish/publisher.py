@@ -64,7 +64,7 @@ class Outlets:
 
     def close(self) -> None:
         for handle in (*self.files.values(), self.staging):
-            os.close(handle)
+            files.let_go(handle)
 
 
 class Publisher:

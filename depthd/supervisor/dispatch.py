@@ -8,7 +8,6 @@ jobs and messages, not the inbox; times are seconds of the loop's clock.
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
@@ -38,6 +37,7 @@ from depthd.supervisor.recovery import Recovery
 from depthd.supervisor.suspects import Suspects
 from depthd.supervisor.table import NEVER, Entry
 from depthd.supervisor.worker_process import LOOK_AHEAD
+from depthd.system import files
 
 _TRIES_OF_A_SINGLE_RUN = 3
 _MOST_CHANGES = 5  # times that a photo may turn out to be written to after its claim
@@ -108,6 +108,11 @@ class Dispatcher:
         home, times = self.home, _TRIES_OF_A_SINGLE_RUN
         is_busy = self.is_working or self._fresh or self._suspects or not self.recovery.is_over
         return not is_busy and home.aside.were_tried(times) and home.holds.were_tried(times)
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether photos that are claimed wait for the worker."""
+        return bool(self._fresh or self._suspects)
 
     @property
     def room(self) -> int:
@@ -295,7 +300,7 @@ class Dispatcher:
             entry.uncount()
             self.home.look_whose(entry, error)
         finally:
-            os.close(opened.original)
+            files.let_go(opened.original)
 
     # and back ---------------------------------------------------------------------------------
 

@@ -6,7 +6,6 @@ Brings spool and publisher together, and looks whom a fault concerns. Decides no
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -64,7 +63,7 @@ class Opened:
     outlets: Outlets
 
     def close(self) -> None:
-        os.close(self.original)
+        files.let_go(self.original)
         self.outlets.close()
 
 
@@ -203,7 +202,7 @@ class Errands:
         try:
             return Opened(original, self._publisher.open(job.id, job.policy.formats))
         except BaseException:
-            os.close(original)
+            files.let_go(original)
             raise
 
     def leave(self, opened: Opened) -> None:

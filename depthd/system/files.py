@@ -315,6 +315,15 @@ def link_noreplace(source: str, target: str, source_dir: int, target_dir: int) -
         rename_noreplace(source, target, source_dir, target_dir)
 
 
+def let_go(handle: int) -> None:
+    """Close a file of which nothing more is wanted, or whose data are on the disk already.
+
+    Network file systems write when a file is closed, and then report a disk that is full.
+    """
+    with suppress(OSError):
+        os.close(handle)
+
+
 def unlink_if_exists(name: str, dir_fd: int) -> None:
     """Remove a file that may be gone already."""
     try:

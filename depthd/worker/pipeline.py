@@ -67,8 +67,19 @@ class Task:
         return cls(work.job, work.policy, original, files)
 
     def close(self) -> None:
+        """Close all of them.
+
+        Raises:
+            OSError: a result has not reached its disk; network file systems write this late.
+        """
+        trouble: OSError | None = None
         for descriptor in (self.original, *self.files.values()):
-            os.close(descriptor)
+            try:
+                os.close(descriptor)
+            except OSError as error:
+                trouble = error
+        if trouble is not None:
+            raise trouble
 
 
 @dataclass(frozen=True)
@@ -190,7 +201,11 @@ class Pipeline:
 
     def _answer(self, task: Task, message: Message) -> None:
         self._room.release(task.id)
-        task.close()
+        try:
+            task.close()
+        except OSError as error:
+            if isinstance(message, Rendered):
+                message = _account(task, error)
         self._say(message)
 
     # stages -----------------------------------------------------------------------------------

@@ -610,3 +610,30 @@ def test_one_record_that_cannot_be_read_keeps_nobody_waiting(
     later.worker.render(bad.id)
     later.play()
     assert (later.root / "done/bad.jpg").exists()
+
+
+def test_a_disk_that_is_full_only_when_files_are_closed_ends_nothing(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As network file systems are, which write late."""
+    job = stage.claim("a.jpg")
+    stage.worker.drop(job.id)
+    before = len(os.listdir("/proc/self/fd"))
+    close = os.close
+
+    def full(handle: int) -> None:
+        path = os.readlink(f"/proc/self/fd/{handle}")
+        close(handle)
+        if path.endswith((".npy", ".png")):
+            raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "close", full)
+        stage.worker.say(Blocked(job=job.id, detail="results cannot be written"))
+        stage.play()
+    assert len(os.listdir("/proc/self/fd")) == before - 3
+    assert stage.dispatcher.home.table.get(job.id)
+    stage.play(10)
+    stage.worker.render(job.id)
+    stage.play()
+    assert stage.said(Event.PHOTO_DONE)
