@@ -30,6 +30,10 @@ class Queue(Protocol):
         """A photo that is not in it."""
         ...
 
+    def renew(self, seen: Candidate) -> None:
+        """A photo that is in it has another time now."""
+        ...
+
     def remove(self, name: str) -> None: ...
     def first(self) -> str:
         """The one whose turn it is; there must be one."""
@@ -50,6 +54,9 @@ class ByArrival:
 
     def add(self, seen: Candidate) -> None:
         self._names[seen.name] = None
+
+    def renew(self, seen: Candidate) -> None:
+        """It keeps its turn."""
 
     def remove(self, name: str) -> None:
         del self._names[name]
@@ -80,6 +87,10 @@ class ByTime:
     def add(self, seen: Candidate) -> None:
         number = self._known[seen.name] = self._sign * next(self._numbers)
         heapq.heappush(self._heap, (self._sign * seen.mtime_ns, number, seen.name))
+
+    def renew(self, seen: Candidate) -> None:
+        self.remove(seen.name)
+        self.add(seen)
 
     def remove(self, name: str) -> None:
         del self._known[name]  # its entry goes when it comes up, or with many others

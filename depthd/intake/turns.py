@@ -66,15 +66,20 @@ class Turns:
         return len(self._known) - self._waiting - lanes
 
     def add(self, seen: Candidate) -> None:
-        """A photo is whole: it gets its turn in its folder, or keeps it if it is known."""
+        """A photo is whole: it gets its turn in its folder, or keeps it if it is known.
+
+        Where a folder goes by time, one that was replaced counts by its new one.
+        """
         known = self._known.get(seen.name)
         if known is not None and (known.owner != seen.owner or self._is_newer(known, seen)):
             self.remove(seen.name)
             known = None
         self._known[seen.name] = seen
-        if known is not None:
-            return
         place = (seen.owner, seen.folder)
+        if known is not None:
+            if known.mtime_ns != seen.mtime_ns:
+                self._queues[place].renew(seen)
+            return
         waiting = self._queues.get(place)
         if waiting is None:
             waiting = self._begin(place)

@@ -292,3 +292,20 @@ def test_while_the_latest_is_at_work_the_next_waits_and_others_are_skipped() -> 
     assert turns.held == 0
     assert order(turns) == ["cam/3"]
     assert skipped(turns) == [("cam/1", "cam/2")]
+
+
+def test_a_photo_that_is_replaced_counts_by_its_new_time() -> None:
+    config = Config.model_validate(
+        {"folders": {"latest": {"policy": "latest"}, "oldest": {"order": "oldest"}}}
+    )
+    for folder, first in (("latest", "latest/a.jpg"), ("oldest", "oldest/b.jpg")):
+        turns = Turns(config.rules)
+        turns.add(photo(f"{folder}/a.jpg", version=1))
+        turns.add(photo(f"{folder}/b.jpg", version=2))
+        turns.add(photo(f"{folder}/a.jpg", version=3))
+        assert len(turns) == 2
+        taken = turns.take()
+        assert taken is not None
+        assert taken.name == first
+    skipped = turns.take_skipped(5)
+    assert not skipped
