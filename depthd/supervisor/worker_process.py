@@ -180,7 +180,7 @@ class WorkerProcess:
         killed = code == -signal.SIGKILL and _out_of_memory_kills() > self._out_of_memory_kills
         return Death(
             exit_code=code if code >= 0 else None,
-            signal_name=signal.Signals(-code).name if code < 0 else None,
+            signal_name=_name(-code) if code < 0 else None,
             out_of_memory=killed,
         )
 
@@ -188,6 +188,14 @@ class WorkerProcess:
         self._words.close()
         os.close(self._sentinel)
         self._line.close()
+
+
+def _name(number: int) -> str:
+    """Of a signal; most real-time ones have none."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def _out_of_memory_kills() -> int:

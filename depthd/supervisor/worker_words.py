@@ -36,7 +36,8 @@ class WorkerWords:
 
     def hand_over(self) -> None:
         """Close our copy of the writing end."""
-        os.close(self.writer)
+        if self.writer >= 0:
+            os.close(self.writer)
         self.writer = -1
 
     def read(self) -> list[str]:
@@ -68,8 +69,7 @@ class WorkerWords:
         """Let go; what the worker still says is lost."""
         self.ended = True
         os.close(self._reader)
-        if self.writer >= 0:
-            self.hand_over()
+        self.hand_over()
 
     def _add(self, part: bytes) -> None:
         room = _LONGEST - len(self._line)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -34,3 +37,28 @@ def test_settings_of_any_number_of_cameras_reach_the_worker(
     finally:
         worker.kill()
         worker.close()
+
+
+def test_a_signal_without_a_name_is_a_death_like_any_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kill = "import os; os.kill(os.getpid(), 35)"
+    monkeypatch.setattr(worker_process, "module", lambda _: [sys.executable, "-c", kill])
+    worker = WorkerProcess(Config(root=tmp_path), is_busy=False)
+    try:
+        worker._process.wait(60)
+        assert str(worker.death()) == "killed by signal 35"
+    finally:
+        worker.close()
+
+
+def test_why_no_process_can_be_had_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = os.listdir("/proc/self/fd")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    with pytest.raises(OSError, match="temporarily unavailable"):
+        WorkerProcess(Config(root=tmp_path), is_busy=False)
+    assert os.listdir("/proc/self/fd") == before
