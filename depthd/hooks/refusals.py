@@ -17,7 +17,7 @@ class Refused:
     Attributes:
         failures: how often.
         due: when it is told again, in seconds of the monotonic clock.
-        since: when it came, in seconds since the epoch.
+        since: when it came, by the same clock: the other one may be set.
         photo: of which it tells.
         reason: the last one.
     """

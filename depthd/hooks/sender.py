@@ -120,6 +120,7 @@ class Sender:
         self._refused = Refusals()
         self._new, self._again = _Rest(patience), _Rest(patience)  # what was told before rests more
         self.trouble: Trouble | None = None
+        self._troubled_since = 0.0  # by the monotonic clock
         self._former: Sender | None = None
         self._has_news = threading.Event()
         self._is_last = False
@@ -193,13 +194,13 @@ class Sender:
         return self._next_look() if total else None
 
     def _next_look(self) -> float:
-        now, wall = time.monotonic(), time.time()
+        now = time.monotonic()
         waits = [self._patience.longest]
         if self._new.until > now:
             waits.append(self._new.until - now)
         if self._refused:
             waits.append(max(self._refused.next_due, self._again.until) - now)
-            waits.append(max(_LOOK_AGAIN, self._refused.oldest + self._patience.give_up - wall))
+            waits.append(max(_LOOK_AGAIN, self._refused.oldest + self._patience.give_up - now))
         return max(0.0, min(waits))
 
     def _drop(self, new: list[str], total: int) -> bool:
@@ -209,11 +210,11 @@ class Sender:
             whether that has made the queue shorter.
         """
         over = {n: each.reason for n, each in self._refused.items() if self._is_over(each.since)}
-        if self.trouble is not None and self._is_over(self.trouble.since):
+        if self.trouble is not None and self._is_over(self._troubled_since):
             for name in new:
                 with suppress(OSError):
                     found = self._queue.read(name)
-                    if found is not None and self._is_over(found[1]):
+                    if found is not None and self._is_over(_came(found[1])):
                         over[name] = self.trouble.reason
         if total > MOST:
             oldest = self._queue.oldest(min(total - MOST, _TOGETHER))[0]
@@ -221,12 +222,12 @@ class Sender:
         return sum(self._give_up(name, reason) for name, reason in over.items()) > 0
 
     def _is_over(self, since: float) -> bool:
-        return time.time() - since >= self._patience.give_up
+        return time.monotonic() - since >= self._patience.give_up
 
     def _tell(self, name: str, rest: _Rest) -> bool:
         """Tell one; returns whether it is off the queue."""
         known = self._refused.get(name)
-        photo, since = (known.photo, known.since) if known else ("", time.time())
+        photo, since = (known.photo, known.since) if known else ("", time.monotonic())
         if self._waits(name, photo, since):
             return False
         try:
@@ -234,7 +235,9 @@ class Sender:
             if found is None:
                 self._refused.forget(name)
                 return True
-            body, since = found
+            body, put = found
+            if known is None:
+                since = _came(put)
             try:
                 piece = News.read(name, body)
             except ValueError:  # nothing of ours
@@ -288,5 +291,12 @@ class Sender:
         return True
 
     def _say_failed(self, name: str, failures: int, reason: str) -> None:
+        if self.trouble is None:
+            self._troubled_since = time.monotonic()
         self.trouble = Trouble(self.trouble.since if self.trouble else time.time(), reason)
         self._emit(Event.HOOK_FAILED, kind=self.kind, id=name, reason=reason, failures=failures)
+
+
+def _came(put: float) -> float:
+    """When a piece of news came, by the monotonic clock, as far as the other one is right now."""
+    return time.monotonic() - max(0.0, time.time() - put)

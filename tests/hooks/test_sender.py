@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -192,6 +193,7 @@ def test_what_is_too_old_is_dropped_whenever_its_turn_would_come(
     scene.put("1")
     if not was_tried:  # and the receiver has been away for a long time
         scene.sender.trouble = Trouble(1.0, "away")
+        scene.sender._troubled_since = time.monotonic() - 60
         os.utime(scene.folder / "1.done", (1, 1))
     scene.sender.start()
     scene.wait_empty()
@@ -446,3 +448,25 @@ def test_news_of_a_photo_that_is_at_work_again_is_looked_at_now_and_then(scene: 
     for name, refused in list(scene.sender._refused.items()):
         scene.sender._refused.remember(name, replace(refused, due=0.0))
     assert scene.sender._round() == sender_module._LOOK_AGAIN
+
+
+def test_a_clock_that_is_set_makes_no_news_older(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A box without a clock of its own gets the time with its network, as do its receivers."""
+    jump = 0.0
+    clock = SimpleNamespace(monotonic=time.monotonic, time=lambda: time.time() + jump)
+    monkeypatch.setattr(sender_module, "time", clock)
+    scene.make(Patience(give_up=86_400, first=0.001, longest=0.002))
+    scene.receiver.refuses = lambda _: True
+    scene.put("1")
+    scene.put("2")
+    scene.sender.start()
+    wait_until(lambda: len(scene.receiver.told) > 4)
+    jump = 3 * 86_400.0
+    told = len(scene.receiver.told)
+    wait_until(lambda: len(scene.receiver.told) > told + 4)
+    scene.receiver.refuses = lambda _: False
+    scene.wait_empty()
+    wait_until(lambda: scene.events().count(Event.HOOK_TAKEN) == 2)
+    assert Event.HOOK_GAVE_UP not in scene.events()
