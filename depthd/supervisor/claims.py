@@ -62,6 +62,7 @@ class Claims:
         batches = _BATCHES - self._under_way
         room = min(self._dispatcher.room, batches * TOGETHER)
         if room < TOGETHER:
+            intake.take(0, held)  # what is held no more is waited for at the end of a single run
             return False
         more = _SKIPPED_TOGETHER - self._dispatcher.home.skipping if config.skips else 0
         # Before those for which others are skipped: whether they can be taken is not known yet.

@@ -530,6 +530,23 @@ def test_of_a_backlog_only_the_latest_is_worked_on(played: Played) -> None:
     assert (status["done"], status["failed"], status["skipped"]) == (2, 0, 39)
 
 
+def test_a_single_run_waits_for_the_worker_to_take_the_next_latest(played: Played) -> None:
+    let_wait_for_latest(played, 1)
+    former = played.workers[-1]
+    played.turn_until(lambda: bool(former.given))
+    drop_at(played, "cam/later.jpg", 2000)
+    played.turn_until(lambda: played.service._intake.backlog == 1)
+    played.service._once = True
+    for job in list(former.given):
+        former.render(job)
+    former.die()
+    played.turn_until(lambda: played.is_done("cam/0.jpg"))
+    assert played.service._result(time.monotonic()) is None
+    played.turn_until(lambda: len(played.workers) == 2)
+    played.workers[-1].become_ready()
+    played.turn_until(lambda: bool(played.workers[-1].given))
+
+
 @pytest.mark.parametrize("error", [Immovable("not yours"), OSError(5, "EIO"), Vanished("2.jpg")])
 def test_where_the_latest_cannot_be_taken_the_next_is_worked_on(
     played: Played, monkeypatch: pytest.MonkeyPatch, error: Exception
