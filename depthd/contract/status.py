@@ -18,6 +18,7 @@ from depthd.contract.names import printable
 
 FILE_NAME = "status.json"
 HEARTBEAT = 10.0  # seconds between two writings while nothing changes
+_LATEST = 253_402_300_799.0  # seconds since the epoch: the end of the year 9999
 _OUT_OF_DATE = timedelta(seconds=3 * HEARTBEAT)
 
 
@@ -210,8 +211,11 @@ def held_since(holds: Mapping[str, float]) -> dict[str, datetime]:
 
 
 def moment(seconds: float) -> datetime:
-    """Seconds since the epoch as a time in UTC, to the millisecond."""
-    return datetime.fromtimestamp(round(seconds, 3), UTC)
+    """Seconds since the epoch as a time in UTC, to the millisecond.
+
+    A time that no calendar has, as a file system may say it of a photo, becomes the nearest one.
+    """
+    return datetime.fromtimestamp(round(min(max(seconds, 0.0), _LATEST), 3), UTC)
 
 
 def span(length: timedelta) -> str:

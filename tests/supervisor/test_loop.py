@@ -458,6 +458,17 @@ def test_the_status_has_the_age_of_what_waits_the_disk_and_the_inbox(played: Pla
     assert service._intake.trouble == ""
 
 
+def test_a_time_that_no_calendar_has_ends_nothing(played: Played) -> None:
+    """A share says of a photo what its server likes."""
+    HoldsFile(played.root / "state").change(lambda _: {"": 1.0})
+    played.turn_until(lambda: "inbox.held" in played.events())
+    played.drop("a.jpg")
+    played.turn_until(lambda: played.service._intake.backlog == 1)
+    for since in (9e11, -9e11):
+        played.service._oldest_waiting = since
+        assert played.service._write_status().queue.oldest_waiting
+
+
 def test_what_waits_for_another_time_stands_in_the_status(
     played: Played, monkeypatch: pytest.MonkeyPatch
 ) -> None:
