@@ -123,6 +123,7 @@ class Service:
         self._config = config
         self._parts = parts
         self._next_parts: Parts | None = None  # once what is at work has come home
+        self._exchange_by = 0.0  # although photos still wait for a worker
         self._reload = reload
         self._signals = signals
         self._once = once
@@ -247,7 +248,7 @@ class Service:
             self._intake_woke = False
             self._intake_due = self._intake.work(now)
         wishes += [self._intake_due, self._tick(now)]
-        if self._next_parts is not None and not self._dispatcher.is_working:
+        if self._next_parts is not None and self._may_exchange(self._next_parts, now):
             self._exchange_parts(self._next_parts)
         if self._keeper.wants_exchange and not self._dispatcher.is_working:
             self._keeper.exchange(now)
@@ -369,13 +370,7 @@ class Service:
         try:
             config = self._reload()
             changes = Changes.between(self._config, config)
-            if changes.status:
-                make_folders(config)
-                self._held.take_along(config.folder("state"))
-            if changes.hooks:
-                make_queues(config)
-            if changes.folders:
-                self._plan_exchange(config)
+            self._prepare(config, changes)
         except (DepthdError, HoldsUnclear, OSError) as error:
             self._emit(Event.RELOAD_REFUSED, reason=str(error))
             self._last_reload = status.Reload(at=status.moment(time.time()), refused=str(error))
@@ -388,14 +383,28 @@ class Service:
         if self._told_ready:
             self._notifier.tell(READY="1")
 
-    def _plan_exchange(self, config: Config) -> None:
-        """Open the new folders while the old ones serve.
+    def _prepare(self, config: Config, changes: Changes) -> None:
+        """Make and open what new settings ask for, while the old ones serve.
 
         Raises:
-            DepthdError: the new ones would not do.
+            DepthdError, HoldsUnclear, OSError: the new ones would not do.
         """
-        self._next_parts = Parts.build(config, self._parts)
-        self._dispatcher.may_claim = False
+        if changes.status:
+            make_folders(config)
+        if changes.hooks:
+            make_queues(config)
+        parts = Parts.build(config, self._parts) if changes.folders else None
+        try:
+            if changes.status:  # last: settings that are refused leave no holds behind
+                self._held.take_along(config.folder("state"))
+        except BaseException:
+            if parts is not None:
+                parts.spool.close()
+            raise
+        if parts is not None:
+            self._next_parts = parts
+            self._exchange_by = self._clock() + config.worker.start_timeout
+            self._dispatcher.may_claim = self._dispatcher.others_wait = False
 
     def _take_up(self, config: Config, changes: Changes, now: float) -> None:
         """Restart only what the new settings concern."""
@@ -435,6 +444,18 @@ class Service:
         why = f"it goes on with {config.folder('state')}"
         with suppress(OSError):
             self._status_file.write(last.model_copy(update={"state": "stopped", "why": why}))
+
+    def _may_exchange(self, parts: Parts, now: float) -> bool:
+        """Whether nothing is left to come home; who stops needs no other folders any more.
+
+        What waits for a worker is found again where work/ stays. Else it is waited for, but for
+        no worker that does not come, nor for a disk that is the reason for other folders.
+        """
+        if self._stop_deadline is not None or self._dispatcher.is_working:
+            return False
+        is_found = parts.spool.work == self._parts.spool.work
+        is_given_up = not self._gate.is_open or now >= self._exchange_by
+        return is_found or is_given_up or not self._dispatcher.has_waiting
 
     def _exchange_parts(self, parts: Parts) -> None:
         """What was at work is home: go on in the new folders."""

@@ -294,6 +294,39 @@ def test_weights_that_were_replaced_are_taken_up(played: Played) -> None:
     played.turn_until(lambda: len(played.workers) == 2)
 
 
+def test_a_service_that_stops_takes_up_nothing_more(played: Played, tmp_path: Path) -> None:
+    played.drop("a.jpg")
+    worker = played.workers[-1]
+    played.turn_until(lambda: bool(worker.given))
+    played.hang_up(paths={"outbox": tmp_path / "elsewhere"})
+    played.hang_up(model={"name": "builtin"})  # heeded once the folders are exchanged
+    played.signals.pending.append(signal.SIGTERM)
+    played.service._heed_signals()
+    for job in list(worker.given):
+        worker.render(job)
+    played.turn_until(lambda: played.is_done("a.jpg"))
+    played.turn_until(lambda: played.service._result(time.monotonic()) is not None)
+    assert len(played.workers) == 1
+    assert played.events().count("service.reloaded") == 1
+
+
+def test_photos_that_wait_for_a_worker_come_home_before_another_work_is_used(
+    played: Played, tmp_path: Path
+) -> None:
+    played.drop("a.jpg")
+    played.turn_until(lambda: bool(played.workers[-1].given))
+    played.workers[-1].die()
+    played.turn_until(lambda: "photo.retried" in played.events())
+    played.hang_up(paths={"work": tmp_path / "other"})
+    played.turn_until(lambda: len(played.workers) == 2)
+    played.workers[-1].become_ready()
+    played.turn_until(lambda: bool(played.workers[-1].given))
+    for job in list(played.workers[-1].given):
+        played.workers[-1].render(job)
+    played.turn_until(lambda: played.is_done("a.jpg"))
+    played.serve("b.jpg")
+
+
 # held by an operator -------------------------------------------------------------------------
 
 
@@ -311,6 +344,20 @@ def test_what_is_held_stays_held_in_another_state(played: Played, tmp_path: Path
     assert not HoldsFile(tmp_path / "state").read()  # it would be held again by a way back
     HoldsFile(state).change(lambda _: {})
     played.turn_until(lambda: "inbox.released" in played.events())
+
+
+def test_a_reload_that_is_refused_leaves_no_holds_behind(played: Played, tmp_path: Path) -> None:
+    state = tmp_path / "elsewhere"
+    HoldsFile(tmp_path / "state").change(lambda _: {"cam": 1.0})
+    played.turn_until(lambda: "inbox.held" in played.events())
+    (tmp_path / "door").symlink_to(tmp_path / "inbox")
+    played.hang_up(paths={"state": state, "outbox": tmp_path / "door/results"})
+    assert "inbox" in played.last("service.reload_refused")["reason"]
+    HoldsFile(tmp_path / "state").change(lambda _: {})
+    played.turn_until(lambda: "inbox.released" in played.events())
+    played.hang_up(paths={"state": state})
+    played.turn_until((state / "status.json").exists)
+    assert not played.service._held.since
 
 
 def test_what_is_held_is_not_taken_and_what_is_at_work_is_finished(played: Played) -> None:
