@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
+from pathlib import Path
 
 from depthd.config.declaration import Config, Paths
 from depthd.config.hooks import Hooks
@@ -35,6 +36,18 @@ def contradictions(config: Config, sources: Mapping[str, str]) -> Iterator[str]:
         )
 
 
+def _unsayable(config: Config, sources: Mapping[str, str]) -> Iterator[str]:
+    """Paths that are not UTF-8: worker and retention are told of theirs in JSON."""
+    for key, source in sources.items():
+        value: object = config
+        for part in key.split("."):
+            value = getattr(value, part, None)  # no path that a folder of the inbox has is told
+        try:
+            str(value if isinstance(value, Path) else "").encode()
+        except UnicodeEncodeError:
+            yield f"{key}: {str(value)!a} is not UTF-8, as the daemon's paths must be ({source})"
+
+
 def _unusable(hooks: Hooks, sources: Mapping[str, str]) -> Iterator[str]:
     """What hooks lack on this machine."""
     if hooks.mqtt and find_spec("paho") is None:
@@ -59,6 +72,9 @@ def obstacles(config: Config, sources: Mapping[str, str], watchdog: float) -> It
         watchdog: seconds after which the service manager takes a silent daemon for dead; 0 is
             never.
     """
+    if unsayable := list(_unsayable(config, sources)):
+        yield from unsayable
+        return
     for problem in nested({f"paths.{name}": config.folder(name) for name in Paths.model_fields}):
         given = [f"{key} from {sources[key]}" for key in sources if key in problem]
         yield f"{problem}; give each folder a place of its own ({', '.join(given)})"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 from depthd.config import Config
+from depthd.contract.errors import OutputError
 from depthd.contract.events import Emit
 from depthd.hooks.command import Command
 from depthd.hooks.news import Happened, News
@@ -115,10 +116,17 @@ def make_queues(config: Config) -> None:
     """Make the folders of a configuration's queues.
 
     Raises:
-        OSError: they cannot be made.
+        OutputError: they cannot be made.
     """
     for kind in asked_for(config):
-        Queue(config.folder("state") / FOLDER / kind)
+        folder = config.folder("state") / FOLDER / kind
+        try:
+            Queue(folder)
+        except OSError as error:
+            raise OutputError(
+                f"news for hooks.{kind} cannot be kept: {folder}: {error.strerror}",
+                "make room there, or move away what has that name",
+            ) from error
 
 
 def asked_for(config: Config) -> tuple[str, ...]:

@@ -79,6 +79,8 @@ def run(config: Config, *, reload: Callable[[], Config], once: bool = False) -> 
     Raises:
         DepthdError: it cannot start or go on; everything is in a state to be taken up again.
     """
+    make_folders(config)
+    make_queues(config)
     parts = Parts.build(config)
     with Signals() as signals:
         service = Service(parts, reload, signals, once=once)
@@ -372,8 +374,9 @@ class Service:
             changes = Changes.between(self._config, config)
             self._prepare(config, changes)
         except (DepthdError, HoldsUnclear, OSError) as error:
-            self._emit(Event.RELOAD_REFUSED, reason=str(error))
-            self._last_reload = status.Reload(at=status.moment(time.time()), refused=str(error))
+            reason = str(error).encode(errors="backslashreplace").decode()  # it quotes the file
+            self._emit(Event.RELOAD_REFUSED, reason=reason)
+            self._last_reload = status.Reload(at=status.moment(time.time()), refused=reason)
             self._why = "the new configuration is refused, see the log"
         else:
             self._why = ""

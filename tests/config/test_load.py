@@ -207,6 +207,15 @@ def test_names_that_are_not_utf8_can_be_a_root() -> None:
     assert load(None, {}, [], root).config.folder("inbox") == root / "inbox"
 
 
+@pytest.mark.parametrize("root", [os.fsdecode(b"/r\xff"), "/r\ud800"])
+def test_the_daemons_paths_are_utf8(root: str) -> None:
+    with pytest.raises(
+        ConfigurationError, match="is not UTF-8, as the daemon's paths must"
+    ) as told:
+        load_for_service(None, {}, [], Path(root))
+    assert told.value.message.encode()
+
+
 def test_variables_of_other_rooms_are_known() -> None:
     assert MIRROR_VARIABLE in OTHER_VARIABLES
     load(None, dict.fromkeys(OTHER_VARIABLES, "1"), [], None)

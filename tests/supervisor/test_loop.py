@@ -18,7 +18,13 @@ from stage import PlayedWorker, drop, hide_record
 
 from depthd.channel.messages import Hello, Refused
 from depthd.config import Config
-from depthd.contract.errors import ConfigurationError, ExitCode, FaultCode, TemporaryError
+from depthd.contract.errors import (
+    ConfigurationError,
+    ExitCode,
+    FaultCode,
+    OutputError,
+    TemporaryError,
+)
 from depthd.contract.names import SetName
 from depthd.contract.status import Status, moment
 from depthd.hooks.news import news
@@ -27,7 +33,7 @@ from depthd.intake import Candidate
 from depthd.spool import Immovable, Job, Spool, Vanished
 from depthd.spool.holds import HoldsFile
 from depthd.supervisor import changes
-from depthd.supervisor.loop import Service
+from depthd.supervisor.loop import Service, run
 from depthd.supervisor.parts import Parts
 from depthd.supervisor.signals import Signals
 from depthd.system import files
@@ -178,6 +184,13 @@ def test_a_file_that_is_wrong_leaves_the_old_settings(played: Played) -> None:
     played.problem = "1 problem in the configuration"
     played.hang_up()
     assert played.last("service.reload_refused")["reason"] == played.problem
+    played.serve("a.jpg")
+
+
+def test_a_refusal_may_quote_what_is_no_unicode(played: Played) -> None:
+    played.problem = "\ud800: is not a known key"
+    played.hang_up()
+    assert "is not a known key" in played.last("service.reload_refused")["reason"]
     played.serve("a.jpg")
 
 
@@ -750,6 +763,16 @@ def test_news_is_on_the_disk_before_the_photo_is_over_and_outlasts_the_service(
     assert waiting.endswith(".done")
     played.turn_until(lambda: "hook.failed" in played.events())
     assert os.listdir(queue) == [waiting]
+
+
+def test_where_queues_cannot_be_made_the_words_say_so(played: Played) -> None:
+    (played.root / "state/hooks").mkdir()
+    (played.root / "state/hooks/webhook").touch()
+    settings = {"webhook": "http://127.0.0.1:9/"}
+    played.hang_up(hooks=settings)
+    assert "hooks.webhook" in played.last("service.reload_refused")["reason"]
+    with pytest.raises(OutputError, match=r"news for hooks.webhook cannot be kept: .*File exists"):
+        run(played.config(), reload=played.config)
 
 
 def test_where_news_cannot_be_kept_photos_wait(
