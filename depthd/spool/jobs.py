@@ -46,7 +46,7 @@ class Job:
     id: str
     name: str  # inside the inbox, os.fsdecode'd
     stamp: str  # time of the claim, unique in this spool
-    claimed: float  # the same in seconds since the epoch
+    claimed: float  # in seconds since the epoch
     size: int = 0
     mtime_ns: int = 0
     newer: str = ""  # photo because of which this one is not worked on

@@ -12,7 +12,7 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -55,7 +55,7 @@ class Immovable(Exception):
 
 
 class Unreadable(Exception):
-    """The rights to read this one photo were taken away after it was claimed."""
+    """This one photo, or the rights to read it, were taken away after it was claimed."""
 
 
 class Spool:
@@ -124,7 +124,7 @@ class Spool:
             id=f"{stamp}-{self.instance}",
             name=candidate.name,
             stamp=stamp,
-            claimed=moment,
+            claimed=time.time(),  # the stamp runs ahead of a clock that was set back
             size=candidate.size,
             mtime_ns=candidate.mtime_ns,
             owner=candidate.owner,
@@ -220,20 +220,35 @@ class Spool:
 
     # attempts --------------------------------------------------------------------------------
 
+    @contextmanager
+    def _folder(self, job: Job) -> Iterator[int]:
+        """Handle of a job's folder.
+
+        Raises:
+            Unreadable: somebody has taken it away.
+        """
+        try:
+            with files.directory(self.work / job.id) as folder:
+                yield folder
+        except FileNotFoundError as error:
+            if self._has_lost(job):
+                raise Unreadable("somebody has taken it away from work/") from error
+            raise
+
     def open_original(self, job: Job) -> int:
         """Descriptor of a job's photo, for reading; nobody can write through it.
 
         Raises:
-            Unreadable: its owner has taken the rights away.
+            Unreadable: its owner has taken the rights away, or somebody the photo.
             OSError: it cannot be opened now.
         """
-        with files.directory(self.work / job.id) as folder:
+        with self._folder(job) as folder:
             try:
                 return files.open_regular(ORIGINAL, folder)
             except PermissionError as error:
                 if os.access(ORIGINAL, os.R_OK, dir_fd=folder):
                     raise
-                raise Unreadable(error.strerror) from error
+                raise Unreadable(f"its rights were taken away: {error.strerror}") from error
 
     def look(self, job: Job) -> Job:
         """The job with the photo's present size and time; a writer may still be at it."""
@@ -241,8 +256,13 @@ class Spool:
         return replace(job, size=about.st_size, mtime_ns=about.st_mtime_ns)
 
     def rewrite(self, job: Job) -> Job:
-        """Put what has changed about a job on the disk."""
-        with files.directory(self.work / job.id) as folder:
+        """Put what has changed about a job on the disk.
+
+        Raises:
+            Unreadable: somebody has taken the photo away.
+            OSError: it cannot be written now.
+        """
+        with self._folder(job) as folder:
             write_record(job, folder)
         return job
 
@@ -250,21 +270,34 @@ class Spool:
 
     def finish(self, job: Job, target: SetName) -> str:
         """Move the original of a published job to done/. Returns its name there."""
-        place = self._home.finish(job, target)
-        self._folders.retire(job.id)
-        return place
+        return self._bring(job, lambda: self._home.finish(job, target), target.path)
 
     def fail(self, job: Job, verdict: Verdict) -> str:
         """Move the original to failed/, NAME.error.json before it. Returns its name there."""
-        place = self._home.fail(job, verdict)
-        self._folders.retire(job.id)
-        return place
+        return self._bring(job, lambda: self._home.fail(job, verdict), job.name)
 
     def skip(self, job: Job) -> str:
         """Move the original to done/, NAME.skipped.json before it. Returns its name there."""
-        place = self._home.skip(job)
-        self._folders.retire(job.id)
+        return self._bring(job, lambda: self._home.skip(job), job.name)
+
+    def _bring(self, job: Job, bring: Callable[[], str], meant: str) -> str:
+        """Bring a job home; one whose folder is gone is over as well."""
+        try:
+            place = bring()
+            self._folders.retire(job.id)
+        except FileNotFoundError:
+            if not self._has_lost(job):
+                raise
+            return meant
         return place
+
+    def _has_lost(self, job: Job) -> bool:
+        """Whether somebody has taken a job's folder away, out of the work/ that is ours."""
+        try:
+            is_ours = os.path.samestat(os.fstat(self.lock), os.stat(self.work / _LOCK))
+        except OSError:
+            return False
+        return is_ours and not os.path.lexists(self.work / job.id)
 
     def probe(self) -> None:
         """Raises OSError while work/ cannot be written."""

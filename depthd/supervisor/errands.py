@@ -282,7 +282,7 @@ class Errands:
         if isinstance(error, NamesTaken):
             return Verdict(FaultCode.NO_PLACE, "every name is taken")
         if isinstance(error, Unreadable):
-            return Verdict(FaultCode.UNREADABLE, f"its rights were taken away: {error}")
+            return Verdict(FaultCode.UNREADABLE, str(error))
         if isinstance(error, OSError) and error.errno in NO_PLACE:
             return Verdict(FaultCode.NO_PLACE, str(error))
         return None

@@ -245,7 +245,7 @@ class Homeward:
             job=entry.job.id,
             name=entry.job.name,
             original=place,
-            total_ms=round((time.time() - entry.job.claimed) * 1000),
+            total_ms=max(0, round((time.time() - entry.job.claimed) * 1000)),
         )
 
     def _skipped(self, entry: Entry, place: str) -> None:

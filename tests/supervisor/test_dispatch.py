@@ -5,9 +5,12 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 from stage import Stage, drop, hide_record
@@ -637,3 +640,40 @@ def test_a_disk_that_is_full_only_when_files_are_closed_ends_nothing(
     stage.worker.render(job.id)
     stage.play()
     assert stage.said(Event.PHOTO_DONE)
+
+
+@pytest.mark.parametrize("comes", ["rendered", "refused", "killed"])
+def test_a_photo_that_is_taken_away_from_work_is_over(stage: Stage, comes: str) -> None:
+    job = stage.claim("a.jpg")
+    shutil.rmtree(stage.root / "work" / job.id)
+    if comes == "rendered":
+        stage.worker.render(job.id)
+    elif comes == "refused":
+        stage.worker.say(Refused(job=job.id, code=FaultCode.UNSUPPORTED, detail=""))
+    else:
+        stage.worker.die()
+    stage.play()
+    stage.replace()
+    assert not len(stage.dispatcher.home.table)
+    assert not stage.said(Event.PHOTO_SET_ASIDE)
+    assert len(stage.said(Event.PHOTO_DONE)) == (comes == "rendered")
+    if comes == "killed":
+        (failed,) = stage.said(Event.PHOTO_FAILED)
+        assert failed["detail"] == "somebody has taken it away from work/"
+
+
+def test_a_clock_that_was_set_back_is_right_for_the_next_photo(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + 1e6)
+    former = stage.claim("a.jpg")
+    stage.worker.drop(former.id)
+    monkeypatch.setattr(time, "time", real)
+    job = stage.claim("b.jpg")
+    assert job.stamp > former.stamp
+    assert abs(job.claimed - real()) < 1000
+    stage.worker.render(job.id)
+    stage.play()
+    (done,) = stage.said(Event.PHOTO_DONE)
+    assert cast("int", done["total_ms"]) >= 0
