@@ -114,6 +114,8 @@ class Settling:
             is_done: it got its name only when the writer was done.
         """
         before = self._recall(seen.name)
+        if before is None:  # another photo than the one that had this name and was handed out
+            self._rewritten.pop(seen.name, None)
         first = now if before is None else before.first
         is_rewritten = before is not None and (
             before.is_rewritten or _is_another(before.seen, seen)
@@ -144,6 +146,7 @@ class Settling:
             return False
         queue, quiet = self._find(name)
         if queue is None:
+            self._rewritten.pop(name, None)
             self._start(_Wait(seen, now, now), self._by_scan if by_scan else self._by_look)
             return False
         wait = queue[name]

@@ -302,3 +302,13 @@ def test_never_while_changing_always_at_last_and_once(
     world.look_again()
     world.take()
     assert len(world.settling) == 0
+
+
+def test_a_name_that_was_rewritten_without_end_is_not_hurried_for_ever() -> None:
+    settling = Settling(2.0, 60.0)
+    for version in range(13):
+        settling.closed(Candidate("a.jpg", 10, version, 1, version, 0), float(version))
+    assert settling.take() is not None
+    settling.closed(Candidate("a.jpg", 10, 100, 1, 100, 0), 1000.0, is_done=True)
+    assert not settling.closed(Candidate("a.jpg", 10, 101, 1, 101, 0), 1000.1)
+    assert settling.take() is None
