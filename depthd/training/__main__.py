@@ -33,7 +33,7 @@ SAY_EVERY = 50  # steps or scenes
 REAL, ENOUGH = 0.4, 12.0
 """Share of photos with measured depth, reached once there are ENOUGH (a sum of square roots)."""
 AGAIN = partial(
-    Plan, rate=4e-4, small=1.0, cool_down=0.4, average=0.98, frozen=("layer1", "layer4")
+    Plan, rate=5e-4, small=0.8, cool_down=0.5, average=0.995, frozen=("layer1", "layer4")
 )
 """How to go on from weights that have learned already."""
 console = Console(stderr=True)

@@ -14,6 +14,10 @@ from torch import Tensor
 SCALES = 4
 GRADIENT_WEIGHT = 1.0
 DRIFT_WEIGHT = 0.1
+ORDER_WEIGHT = 2.0
+PAIRS = 2048
+RATIO = 1.1
+"""Pairs of points compared in each photo, of those whose depths differ by more than this factor."""
 SPREAD = 100.0
 """Standard deviation of the network's output within a photo, on average."""
 
@@ -57,6 +61,23 @@ def gradient_error(predicted: Tensor, truth: Tensor, known: Tensor) -> Tensor:
     return total
 
 
+def order_error(predicted: Tensor, inverse: Tensor, known: Tensor) -> Tensor:
+    """How far pairs of points lie in the wrong order, on average; `inverse` is not normalised.
+
+    The other errors are of inverse depth, in which everything far off is almost the same.
+    """
+    cells = predicted[0].numel()
+    count = min(PAIRS, cells // 2)
+    chosen = torch.randperm(cells, generator=torch.Generator().manual_seed(7))[: 2 * count]
+    guess, truth, valid = (t.flatten(1)[:, chosen] for t in (predicted, inverse, known))
+    first, second = truth[:, :count], truth[:, count:]
+    both = valid[:, :count] & valid[:, count:]
+    nearer = (first > RATIO * second).float() - (second > RATIO * first).float()
+    wrong = torch.relu(nearer * (guess[:, count:] - guess[:, :count])) * both
+    compared = (both & (nearer != 0)).sum(dim=1).clamp_min(count // 16)
+    return (wrong.sum(dim=1) / compared).mean()
+
+
 def drift(predicted: Tensor) -> Tensor:
     """How far the outputs' spread has gone from SPREAD, whatever the photos; a scalar.
 
@@ -70,8 +91,9 @@ def drift(predicted: Tensor) -> Tensor:
 def loss(predicted: Tensor, truth: Tensor, known: Tensor, trim: Tensor) -> Tensor:
     """The whole loss, a scalar. `trim` (N,) is 0 for exact depth."""
     predicted = normalise(predicted.float(), known)
+    order = order_error(predicted, truth, known)
     with torch.no_grad():
         # A leaf before the lens must not outweigh the rest of the photo.
         truth = normalise(truth, known).clamp(-6, 8)
     error = invariant_error(predicted, truth, known, trim)
-    return error + GRADIENT_WEIGHT * gradient_error(predicted, truth, known)
+    return error + GRADIENT_WEIGHT * gradient_error(predicted, truth, known) + ORDER_WEIGHT * order

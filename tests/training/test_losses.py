@@ -69,3 +69,15 @@ def test_unknown_pixels_get_no_gradient() -> None:
     assert predicted.grad is not None
     assert torch.isfinite(predicted.grad).all()
     assert float(predicted.grad[:, :4].abs().sum()) == 0
+
+
+def test_order_error_sees_far_pairs_as_well_as_near_ones_and_leaves_out_what_is_as_far() -> None:
+    depth = torch.tensor([1.0, 1.02, 100.0, 200.0]).repeat_interleave(64).reshape(1, 16, 16)
+    inverse, known = 1 / depth, torch.ones_like(depth, dtype=torch.bool)
+    assert float(losses.order_error(inverse, inverse, known)) == 0
+    near, far = inverse.clone(), inverse.clone()
+    near[:, :8] = near[:, :8].flip(1)  # 1 and 1.02 m: no more than the ratio apart
+    assert float(losses.order_error(near, inverse, known)) == 0
+    far[:, 8:] = far[:, 8:].flip(1)
+    assert float(losses.order_error(far, inverse, known)) > 0
+    assert float(losses.order_error(far, inverse, known & (depth < 50))) == 0
