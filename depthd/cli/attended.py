@@ -24,7 +24,8 @@ _STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def attend(command: Sequence[str], order: bytes) -> int:
     """Run a program that calls `answer`.
 
-    The first signal that asks to stop reaches it as SIGINT, the second kills it.
+    The first signal that asks to stop reaches it as SIGINT, the second kills it; one that is ignored
+    here, as nohup has SIGHUP, stays so.
 
     Args:
         command: of the program; two arguments are appended for `answer`.
@@ -72,6 +73,8 @@ def answer(work: Callable[[bytes], int]) -> None:
     told, parent = map(int, sys.argv[-2:])
     os.set_inheritable(told, False)
     die_with(parent)
+    # A shell's job in the background begins with SIGINT ignored; here it comes from `attend` alone.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     code = work(sys.stdin.buffer.read())
     os.write(told, b"%d\n" % code)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # nobody needs the words of a library that aborts
@@ -86,7 +89,8 @@ def _passed_on(child: subprocess.Popen[bytes]) -> Iterator[list[int]]:
         came.append(number)
         child.send_signal(signal.SIGINT if len(came) == 1 else signal.SIGKILL)
 
-    before = {number: signal.signal(number, pass_on) for number in _STOPS}
+    heeded = [number for number in _STOPS if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, pass_on) for number in heeded}
     try:
         yield came
     finally:

@@ -60,8 +60,13 @@ answer(work)
 """
 
 
-def attending(order: str) -> subprocess.Popen[str]:
-    text = f"print(attend({program(WAITS)!r}, {order.encode()!r}))"
+# Whatever the tests themselves were started by; and as `nohup` in the background of a script has it.
+HEEDED = "for n in (1, 2, 15): signal.signal(n, signal.SIG_DFL)\n"
+IN_BACKGROUND = "for n in (1, 2): signal.signal(n, signal.SIG_IGN)\n"
+
+
+def attending(order: str, before: str = HEEDED) -> subprocess.Popen[str]:
+    text = f"{before}print(attend({program(WAITS)!r}, {order.encode()!r}))"
     started = subprocess.Popen(program(text), stdout=subprocess.PIPE, text=True)
     assert started.stdout is not None
     return started
@@ -74,6 +79,16 @@ def test_a_signal_lets_it_tidy_up(number: signal.Signals) -> None:
         assert started.stdout.readline().startswith("at work")
         started.send_signal(number)
         assert started.stdout.read() == f"tidied up\n{128 + number}\n"
+
+
+def test_in_the_background_it_is_stopped_by_sigterm_only() -> None:
+    with attending("once", IN_BACKGROUND) as started:
+        assert started.stdout is not None
+        assert started.stdout.readline().startswith("at work")
+        started.send_signal(signal.SIGHUP)
+        started.send_signal(signal.SIGINT)
+        started.send_signal(signal.SIGTERM)
+        assert started.stdout.read() == f"tidied up\n{128 + signal.SIGTERM}\n"
 
 
 def test_a_second_signal_kills_it() -> None:
