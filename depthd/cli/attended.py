@@ -24,8 +24,8 @@ _STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def attend(command: Sequence[str], order: bytes) -> int:
     """Run a program that calls `answer`.
 
-    The first signal that asks to stop reaches it as SIGINT, the second kills it; one that is ignored
-    here, as nohup has SIGHUP, stays so.
+    The first signal that asks to stop reaches it as SIGINT, the second kills it. One that is
+    ignored here, as nohup has SIGHUP, stays so.
 
     Args:
         command: of the program; two arguments are appended for `answer`.

@@ -60,7 +60,7 @@ answer(work)
 """
 
 
-# Whatever the tests themselves were started by; and as `nohup` in the background of a script has it.
+# Whatever the tests were started by; and as `nohup` has it in the background of a script.
 HEEDED = "for n in (1, 2, 15): signal.signal(n, signal.SIG_DFL)\n"
 IN_BACKGROUND = "for n in (1, 2): signal.signal(n, signal.SIG_IGN)\n"
 
