@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 
 from depthd.contract.errors import TemporaryError
-from depthd.system.parent import die_with
+from depthd.system.parent import die_with, killer
 
 _ENDS = 60.0  # seconds for a process to end that has answered
 _STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -57,7 +57,7 @@ def attend(command: Sequence[str], order: bytes) -> int:
     if answer:
         return int(answer)
     code = child.returncode
-    how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+    how = f"was killed by {killer(code)}" if code < 0 else f"ended with code {code}"
     raise TemporaryError(
         f"the process that did the work {how} before it was done",
         "run it again; it does what is missing",

@@ -6,7 +6,6 @@ That process can be lost, and has the limit on memory that the worker has.
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
@@ -21,6 +20,7 @@ from depthd.cli.room import free, lasts, megabytes, photos_a_day
 from depthd.cli.trial import MEGAPIXELS, Trial
 from depthd.config import Config
 from depthd.config.units import format_size
+from depthd.system.parent import killer
 from depthd.system.python import module
 
 _DEADLINE = 400.0  # seconds; a slow box converts the network first
@@ -97,7 +97,7 @@ def _try(config: Config) -> Trial | Finding:
 
 def _last_words(result: subprocess.CompletedProcess[bytes]) -> str:
     if result.returncode < 0:
-        name = signal.Signals(-result.returncode).name
+        name = killer(result.returncode)
         memory = ", perhaps for lack of memory" if name == "SIGKILL" else ""
         return f"killed by {name}{memory}"
     words = result.stderr.decode(errors="replace").split("\n")

@@ -20,6 +20,7 @@ from depthd.channel.line import Closed, Line
 from depthd.channel.messages import FromWorker, Setup, Work, decode, encode
 from depthd.config import Config
 from depthd.supervisor.worker_words import WorkerWords
+from depthd.system.parent import killer
 from depthd.system.python import module
 
 LOOK_AHEAD = 11  # one decoding, two in the network, two being written, the others on their way
@@ -180,7 +181,7 @@ class WorkerProcess:
         killed = code == -signal.SIGKILL and _out_of_memory_kills() > self._out_of_memory_kills
         return Death(
             exit_code=code if code >= 0 else None,
-            signal_name=_name(-code) if code < 0 else None,
+            signal_name=killer(code) if code < 0 else None,
             out_of_memory=killed,
         )
 
@@ -188,14 +189,6 @@ class WorkerProcess:
         self._words.close()
         os.close(self._sentinel)
         self._line.close()
-
-
-def _name(number: int) -> str:
-    """Of a signal; most real-time ones have none."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
 
 
 def _out_of_memory_kills() -> int:

@@ -1,4 +1,4 @@
-"""A process that must not outlive the one that started it."""
+"""A process and the one that started it: how both end."""
 
 from __future__ import annotations
 
@@ -18,3 +18,15 @@ def die_with(parent: int) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died before the line above
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def killer(returncode: int) -> str:
+    """The name of the signal that killed a process; most real-time ones have none.
+
+    Args:
+        returncode: as `subprocess` has it, below 0.
+    """
+    try:
+        return signal.Signals(-returncode).name
+    except ValueError:
+        return f"signal {-returncode}"

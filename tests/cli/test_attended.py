@@ -32,6 +32,7 @@ def test_the_answer_counts_and_not_how_its_process_ends(capfd: pytest.CaptureFix
     ("end", "words"),
     [
         ("os.abort()", "was killed by SIGABRT"),
+        ("os.kill(os.getpid(), 35)", "was killed by signal 35"),
         ("os._exit(1)", "ended with code 1"),
         ("raise SystemExit", "ended with code 0"),
     ],
