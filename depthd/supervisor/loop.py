@@ -79,8 +79,6 @@ def run(config: Config, *, reload: Callable[[], Config], once: bool = False) -> 
     Raises:
         DepthdError: it cannot start or go on; everything is in a state to be taken up again.
     """
-    make_folders(config)
-    make_queues(config)
     parts = Parts.build(config)
     with Signals() as signals:
         service = Service(parts, reload, signals, once=once)

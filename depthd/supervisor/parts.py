@@ -1,4 +1,4 @@
-"""What hangs together by the folders: places, spool, publisher, and the errands between them."""
+"""What hangs together by the folders: queues, places, spool, publisher and their errands."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from depthd.config import Config
 from depthd.contract.errors import ConfigurationError
+from depthd.hooks.hooks import make_queues
 from depthd.publish.places import Places
 from depthd.publish.publisher import Publisher
 from depthd.spool import Spool, make_folders
@@ -39,6 +40,7 @@ class Parts:
         folders = {name: config.folder(name) for name in (*FOLDERS, "log", "state")}
         if problems := nested(folders):
             raise ConfigurationError("; ".join(problems), "give each folder a place of its own")
+        make_queues(config)
         places = Places(*(config.folder(name) for name in ("outbox", "done", "failed")))
         same_work = former and former.config.folder("work") == config.folder("work")
         spool = Spool(config, places, former.spool if former and same_work else None)
