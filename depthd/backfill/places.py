@@ -206,6 +206,8 @@ def s3_client(place: Place) -> Any:
 def keys(place: Place) -> Iterator[tuple[str, float]]:
     """Key below the prefix and time of each object of S3, page by page, in S3's order.
 
+    What stands for an empty folder is left out: no key below it, or one that ends in a slash.
+
     Raises:
         OSError: it cannot be listed.
     """
@@ -217,6 +219,8 @@ def keys(place: Place) -> Iterator[tuple[str, float]]:
     try:
         for page in pages:
             for item in page.get("Contents", ()):
-                yield item["Key"][len(prefix) :], item["LastModified"].timestamp()
+                name = item["Key"][len(prefix) :]
+                if name and not name.endswith("/"):
+                    yield name, item["LastModified"].timestamp()
     except (BotoCoreError, ClientError) as error:
         raise OSError(str(error)) from error

@@ -49,7 +49,7 @@ def _names(intake: Intake) -> Names:
 
 def _in_bucket(place: Place, names: Names) -> Iterator[Photo]:
     for name, _ in keys(place):
-        if not name.endswith("/") and names.wants(name) and not names.skips_beneath(name):
+        if names.wants(name) and not names.skips_beneath(name):
             trouble = "" if _name_of(name) == name else "its name leads elsewhere as a path"
             yield Photo(name, place.below(name).address, trouble=trouble)
 

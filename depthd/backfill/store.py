@@ -180,8 +180,7 @@ class _Objects:
         place = self._place.below(folder) if folder else self._place
         if place.scheme == "s3":
             for name, changed in keys(place):
-                if name and not name.endswith("/"):  # what stands for an empty folder
-                    yield Object(name, changed)
+                yield Object(name, changed)
             return
         with as_os_error():
             system, full = place.opened()
