@@ -106,7 +106,7 @@ class Dispatcher:
     def is_at_rest(self) -> bool:
         """Whether nothing is left but what was tried a few times and waits for better days."""
         home, times = self.home, _TRIES_OF_A_SINGLE_RUN
-        is_busy = self.is_working or self._fresh or self._suspects or not self.recovery.is_over
+        is_busy = self.is_working or self.has_waiting or not self.recovery.is_over
         return not is_busy and home.aside.were_tried(times) and home.holds.were_tried(times)
 
     @property

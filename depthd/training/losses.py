@@ -11,13 +11,14 @@ import math
 import torch
 from torch import Tensor
 
+from depthd.training.evaluate import ORDER
+
 SCALES = 4
 GRADIENT_WEIGHT = 1.0
 DRIFT_WEIGHT = 0.1
 ORDER_WEIGHT = 2.0
 PAIRS = 2048
-RATIO = 1.1
-"""Pairs of points compared in each photo, of those whose depths differ by more than this factor."""
+"""Pairs of points compared in each photo, of those whose depths differ by more than ORDER."""
 SPREAD = 100.0
 """Standard deviation of the network's output within a photo, on average."""
 
@@ -72,7 +73,7 @@ def order_error(predicted: Tensor, inverse: Tensor, known: Tensor) -> Tensor:
     guess, truth, valid = (t.flatten(1)[:, chosen] for t in (predicted, inverse, known))
     first, second = truth[:, :count], truth[:, count:]
     both = valid[:, :count] & valid[:, count:]
-    nearer = (first > RATIO * second).float() - (second > RATIO * first).float()
+    nearer = (first > ORDER * second).float() - (second > ORDER * first).float()
     wrong = torch.relu(nearer * (guess[:, count:] - guess[:, :count])) * both
     compared = (both & (nearer != 0)).sum(dim=1).clamp_min(count // 16)
     return (wrong.sum(dim=1) / compared).mean()

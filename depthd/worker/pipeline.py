@@ -15,6 +15,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from queue import Queue
 from typing import Generic, Protocol, TypeVar
@@ -72,14 +73,9 @@ class Task:
         Raises:
             OSError: a result has not reached its disk; network file systems write this late.
         """
-        trouble: OSError | None = None
-        for descriptor in (self.original, *self.files.values()):
-            try:
-                os.close(descriptor)
-            except OSError as error:
-                trouble = error
-        if trouble is not None:
-            raise trouble
+        with ExitStack() as all_of_them:
+            for descriptor in (self.original, *self.files.values()):
+                all_of_them.callback(os.close, descriptor)
 
 
 @dataclass(frozen=True)
