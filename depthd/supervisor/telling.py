@@ -51,7 +51,9 @@ class Telling:
         """Go on with other settings; what was counted stays."""
         if config.log.heartbeat != self._config.log.heartbeat:
             self._next_beat = now + config.log.heartbeat
-        self._config = config
+        former, self._config = self._config.metrics.textfile, config
+        if former is not None and former != config.metrics.textfile:
+            self._leave(former)
         self._trouble, self._next_writing = "", 0.0
         if config.metrics.textfile is not None and self._metrics is None:
             from depthd.supervisor.metrics import Metrics  # noqa: PLC0415 - only where asked for
@@ -86,6 +88,11 @@ class Telling:
                 self._metrics.write(path, judged)
             except OSError as error:
                 self._lost(path, error)
+
+    def _leave(self, path: Path) -> None:
+        """Old figures go: node_exporter refuses all that come in two files."""
+        remove = partial(path.unlink, missing_ok=True)
+        self._filework.submit(remove, lambda _: None, partial(self._lost, path))
 
     def _written(self, _: object) -> None:
         self._is_writing, self._trouble = False, ""
