@@ -10,10 +10,9 @@ import os
 import selectors
 import signal
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from depthd import __version__
 from depthd.config import Config
@@ -22,26 +21,19 @@ from depthd.contract.errors import DepthdError, ExitCode, OutputError
 from depthd.contract.events import Event
 from depthd.contract.names import printable
 from depthd.contract.status import StatusState
-from depthd.hooks.hooks import Hooks, asked_for, hooks_of, left_behind, make_queues
-from depthd.intake import Intake
-from depthd.spool import make_folders, original_path
-from depthd.spool.holds import HoldsUnclear
 from depthd.supervisor import report
-from depthd.supervisor.changes import Changes, Installation, WeightsFile
+from depthd.supervisor.changes import Installation
 from depthd.supervisor.claims import Claims
 from depthd.supervisor.cleaner import Cleaner
 from depthd.supervisor.disk_watch import DiskWatch
 from depthd.supervisor.dispatch import Dispatcher
-from depthd.supervisor.events_out import EventBus
 from depthd.supervisor.filework import FileWork
 from depthd.supervisor.gate import Gate
-from depthd.supervisor.held import Held
 from depthd.supervisor.keeper import Keeper, StartWorker
-from depthd.supervisor.logs import Logs, configure
 from depthd.supervisor.parts import Parts
-from depthd.supervisor.settings_changed import settings_changed
+from depthd.supervisor.reload import Reloading
+from depthd.supervisor.serving import Serving
 from depthd.supervisor.signals import Signals
-from depthd.supervisor.status_file import StatusFile
 from depthd.supervisor.telling import Telling
 from depthd.supervisor.worker_process import WorkerProcess
 from depthd.system.notify import Notifier
@@ -120,30 +112,20 @@ class Service:
         file_threads: int | None = None,
     ) -> None:
         config = parts.config
-        self._config = config
-        self._parts = parts
-        self._next_parts: Parts | None = None  # once what is at work has come home
-        self._exchange_by = 0.0  # although photos still wait for a worker
-        self._reload = reload
         self._signals = signals
         self._once = once
         self._clock = clock
-        self._logs: Logs = configure(config.log, config.folder("log"))
-        self.events = EventBus(self._log)
+        self._serving = Serving(parts, self._wake_for_intake)
+        self._emit = self._serving.events.emit
         self._notifier = Notifier()
         self._started = status.moment(time.time())
-        self._status_file = StatusFile(config.folder("state"))
         self._gate = Gate(self._emit)
-        self._held = Held(config.folder("state"), self._emit)
         threads = FILE_THREADS if file_threads is None else file_threads
         self._filework = FileWork(threads, signals.wake)
         # Of its own: if what is looked at beside photos hangs, they still come home, and all ends.
         self._beside = FileWork(min(threads, 1), signals.wake)
-        self._telling = Telling(config, self.events, self._beside, clock())
+        self._telling = Telling(config, self._serving.events, self._beside, clock())
         self._keeper = Keeper(start, config, self._emit, once=once)
-        self._last_reload: status.Reload | None = None
-        self._hooks: Hooks | None = None
-        self._connect_hooks()
         self._cleaner = Cleaner(config, self._beside, self._emit)
         self._disk = DiskWatch(
             self._beside, lambda free: self._cleaner.note_free(free, self._clock())
@@ -152,52 +134,36 @@ class Service:
             config, parts.errands, self._filework, self._keeper, self._gate, self._emit, clock
         )
         usage = self._dispatcher.home.usage
-        self.events.count_by("disk", lambda event, fields: usage.heed(clock(), event, fields))
+        self._serving.events.count_by(
+            "disk", lambda event, fields: usage.heed(clock(), event, fields)
+        )
+        self._reloading = Reloading(
+            reload,
+            self._serving,
+            self._dispatcher,
+            self._keeper,
+            self._cleaner,
+            self._telling,
+            self._gate,
+            self._write_status,
+        )
         self._claims = Claims(self._dispatcher, self._filework, self._gate, clock)
-        self._intake = Intake(config, self._wake_for_intake, self._emit)
         self._selector = selectors.DefaultSelector()
         self._selector.register(signals.reader, selectors.EVENT_READ)
         self._watched: set[int] = set()
-        self._weights = WeightsFile(config.folder("state"))
         self._installation = Installation()
         self._intake_woke = True
         self._intake_due = 0.0
-        self._must_reload_again = False
         self._is_probing = False
         self._oldest_waiting: float | None = None
         self._stop_deadline: float | None = None
-        self._why = ""  # it stops, or goes on with the old configuration
+        self._why = ""  # it stops
         self._begin_anew = False
         self._told_ready = False
         self._next_tick = 0.0
         self._next_ping = 0.0
         self._next_look = clock() + _LOOK_FOR_CHANGES_EVERY
         self._next_oldest = 0.0
-
-    def _connect_hooks(self) -> None:
-        """Let others be told of what comes home from now on; what waits for them is on the disk."""
-        former = self._hooks
-        if former is not None:
-            former.end()
-        self._hooks = hooks_of(self._config, self._is_at_work, self._emit, former)
-        self._parts.errands.hooks = self._hooks
-        self._say_left(self._config.folder("state"), asked_for(self._config))
-
-    def _say_left(self, state: Path, told: Collection[str]) -> None:
-        """News of which nobody is told any more."""
-        with suppress(OSError):  # where it cannot be looked at, more than this says so
-            for folder, waiting in left_behind(state, told).items():
-                self._emit(Event.HOOK_LEFT, folder=folder, waiting=waiting)
-
-    def _is_at_work(self, job: str) -> bool:
-        """Whether a job has not come home yet, in the folders that serve now; from any thread."""
-        return os.path.lexists(original_path(self._parts.config.folder("work"), job))
-
-    def _log(self, event: Event, /, **fields: object) -> None:
-        self._logs.emit(event, **fields)
-
-    def _emit(self, event: Event, /, **fields: object) -> None:
-        self.events.emit(event, **fields)
 
     def _wake_for_intake(self) -> None:
         """Called on the watcher's threads."""
@@ -220,11 +186,11 @@ class Service:
             raise
 
     def _serve(self) -> Result:
-        folders = {name: str(self._config.folder(name)) for name in ("inbox", "outbox")}
+        folders = {name: str(self._serving.config.folder(name)) for name in ("inbox", "outbox")}
         self._emit(Event.SERVICE_STARTED, version=__version__, pid=os.getpid(), **folders)
         self._keeper.turn(self._clock())  # it loads while the rest begins
         self._dispatcher.recovery.begin()
-        self._intake.start()
+        self._serving.intake.start()
         while True:
             wish = self.turn()
             if (result := self._result(self._clock())) is not None:
@@ -246,10 +212,10 @@ class Service:
             self._upgrade(now)
         if now >= self._intake_due or self._intake_woke:
             self._intake_woke = False
-            self._intake_due = self._intake.work(now)
+            self._intake_due = self._serving.intake.work(now)
         wishes += [self._intake_due, self._tick(now)]
-        if self._next_parts is not None and self._may_exchange(self._next_parts, now):
-            self._exchange_parts(self._next_parts)
+        if self._stop_deadline is None and self._reloading.turn(now):
+            self._heed_reload(now)
         if self._keeper.wants_exchange and not self._dispatcher.is_working:
             self._keeper.exchange(now)
         self._claim()
@@ -268,7 +234,7 @@ class Service:
     def close(self) -> None:
         """Stop worker and watcher, each within its deadline."""
         self._tell_of_the_end()
-        self._intake.stop()
+        self._serving.intake.stop()
         self._dispatcher.give_back()
         self._keeper.stop(self._clock())
         end = self._clock() + _END
@@ -282,19 +248,18 @@ class Service:
             self._beside.deliver()
         self._keeper.abandon()
         self._cleaner.stop()
-        if self._hooks is not None:
-            self._hooks.stop(_END if self._once else 0.0)
+        if self._serving.hooks is not None:
+            self._serving.hooks.stop(_END if self._once else 0.0)
         self._filework.stop()
         self._beside.stop()
         self._telling.close(self._write_status("stopped"))
         self._emit(Event.SERVICE_STOPPED, done=self._dispatcher.home.totals.done)
         self._selector.close()
         self._notifier.close()
-        self._parts.spool.close()
-        if self._next_parts is not None:
-            self._next_parts.spool.close()
-        self.events.close(_END)
-        self._logs.close()
+        self._serving.parts.spool.close()
+        self._reloading.close()
+        self._serving.events.close(_END)
+        self._serving.logs.close()
 
     def _result(self, now: float) -> Result | None:
         """How it ended, or None while it goes on."""
@@ -310,7 +275,7 @@ class Service:
                 f"results cannot be written: {self._gate.reason}",
                 "photos stay in the inbox and in work/; run again when that is mended",
             )
-        if not self._intake.drained or not dispatcher.is_at_rest:
+        if not self._serving.intake.drained or not dispatcher.is_at_rest:
             return None
         return self._account()
 
@@ -319,7 +284,7 @@ class Service:
         home = self._dispatcher.home
         left = [(entry.job.name, entry.reason) for entry in home.table]
         left += self._dispatcher.recovery.unread.items()
-        inbox = self._intake.remaining()
+        inbox = self._serving.intake.remaining()
         count = len(left) + inbox.count
         shown = [*left, *inbox.examples][:20]
         words = "".join(f"\n  {printable(name)}: {printable(reason)}" for name, reason in shown)
@@ -353,121 +318,18 @@ class Service:
     def _stop(self, now: float, reason: str) -> None:
         self._tell_of_the_end()
         self._emit(Event.SERVICE_STOPPING, reason=reason)
-        self._stop_deadline = now + self._config.worker.stop_timeout
+        self._stop_deadline = now + self._serving.config.worker.stop_timeout
         self._why = reason
         self._dispatcher.stop()
         self._write_status()
 
     def _heed_reload(self, now: float) -> None:
-        """SIGHUP: reopen the log, look at the inbox, take up what has changed."""
-        if self._next_parts is not None:  # once the folders of the last one are in use
-            self._must_reload_again = True
-            return
+        """SIGHUP: look at the inbox, take up what has changed."""
         self._notifier.tell(RELOADING="1")
-        self._logs.reopen()
-        self._intake.rescan()
         self._intake_woke = True
-        try:
-            config = self._reload()
-            changes = Changes.between(self._config, config)
-            self._prepare(config, changes)
-        except (DepthdError, HoldsUnclear, OSError) as error:
-            reason = str(error).encode(errors="backslashreplace").decode()  # it quotes the file
-            self._emit(Event.RELOAD_REFUSED, reason=reason)
-            self._last_reload = status.Reload(at=status.moment(time.time()), refused=reason)
-            self._why = "the new configuration is refused, see the log"
-        else:
-            self._why = ""
-            settings = settings_changed(self._config, config)
-            self._last_reload = status.Reload(at=status.moment(time.time()), changed=settings)
-            self._take_up(config, changes, now)
+        self._reloading.heed(now)
         if self._told_ready:
             self._notifier.tell(READY="1")
-
-    def _prepare(self, config: Config, changes: Changes) -> None:
-        """Make and open what new settings ask for, while the old ones serve.
-
-        Raises:
-            DepthdError, HoldsUnclear, OSError: the new ones would not do.
-        """
-        if changes.status:
-            make_folders(config)
-        if changes.hooks:
-            make_queues(config)
-        parts = Parts.build(config, self._parts) if changes.folders else None
-        try:
-            if changes.status:  # last: settings that are refused leave no holds behind
-                self._held.take_along(config.folder("state"))
-        except BaseException:
-            if parts is not None:
-                parts.spool.close()
-            raise
-        if parts is not None:
-            self._next_parts = parts
-            self._exchange_by = self._clock() + config.worker.start_timeout
-            self._dispatcher.may_claim = self._dispatcher.others_wait = False
-
-    def _take_up(self, config: Config, changes: Changes, now: float) -> None:
-        """Restart only what the new settings concern."""
-        former = self._config
-        if changes.status:
-            self._leave_status(config)
-        self._config = self._dispatcher.config = config
-        self._cleaner.take_up(config)
-        if changes.hooks:
-            self._connect_hooks()
-        if changes.log:
-            former_logs, self._logs = self._logs, configure(config.log, config.folder("log"))
-            former_logs.close()
-        if changes.intake:
-            self._intake.stop()
-            self._intake = Intake(config, self._wake_for_intake, self._emit)
-            self._intake.start()
-        if changes.status:
-            self._status_file = StatusFile(config.folder("state"))
-            self._held = self._held.moved(config.folder("state"))
-            self._weights = WeightsFile(config.folder("state"))
-            self._say_left(former.folder("state"), ())
-        self._telling.renew(config, now)
-        settings = self._last_reload.changed if self._last_reload else ()
-        self._emit(Event.SERVICE_RELOADED, changed=changes.names, settings=settings)
-        fallback = self._keeper.ready is not None and self._keeper.ready.fallback
-        # Settings that were refused are tried again, so it is the worker's own that are compared.
-        is_other = Changes.between(self._keeper.config, config).worker
-        if is_other or fallback or self._weights.has_changed():
-            self._keeper.renew(config, now)
-        else:
-            self._keeper.config = config  # for the next one
-
-    def _leave_status(self, config: Config) -> None:
-        """The last word in the state/ of so far: who has asked for the reload looks there."""
-        last = self._write_status()
-        why = f"it goes on with {config.folder('state')}"
-        with suppress(OSError):
-            self._status_file.write(last.model_copy(update={"state": "stopped", "why": why}))
-
-    def _may_exchange(self, parts: Parts, now: float) -> bool:
-        """Whether nothing is left to come home; who stops needs no other folders any more.
-
-        What waits for a worker is found again where work/ stays. Else it is waited for, but for
-        no worker that does not come, nor for a disk that is the reason for other folders.
-        """
-        if self._stop_deadline is not None or self._dispatcher.is_working:
-            return False
-        is_found = parts.spool.work == self._parts.spool.work
-        is_given_up = not self._gate.is_open or now >= self._exchange_by
-        return is_found or is_given_up or not self._dispatcher.has_waiting
-
-    def _exchange_parts(self, parts: Parts) -> None:
-        """What was at work is home: go on in the new folders."""
-        former, self._parts = self._parts, parts
-        self._next_parts = None
-        former.spool.close()  # its empty folders go before the new one looks for them
-        self._parts.errands.hooks = self._hooks
-        self._dispatcher.move_to(self._parts.errands)
-        if self._must_reload_again:
-            self._must_reload_again = False
-            self._heed_reload(self._clock())
 
     # photos ----------------------------------------------------------------------------------
 
@@ -477,12 +339,13 @@ class Service:
         if self._disk.trouble:
             self._gate.close(self._disk.trouble, self._clock())
             return
-        held = self._dispatcher.home.held() | self._held.places
-        if self._config.skips:
+        serving = self._serving
+        held = self._dispatcher.home.held() | serving.held.places
+        if serving.config.skips:
             if self._claims.are_under_way:  # which folders have one at work is not known yet
                 return
-            held |= self._dispatcher.home.busy(self._config.wants_latest)
-        if self._claims.turn(self._intake, self._parts.errands, self._config, held):
+            held |= self._dispatcher.home.busy(serving.config.wants_latest)
+        if self._claims.turn(serving.intake, serving.parts.errands, serving.config, held):
             self._intake_woke = True  # there may be more to find
 
     def _probe(self, now: float) -> float:
@@ -492,7 +355,7 @@ class Service:
         if now < self._gate.next_probe:
             return self._gate.next_probe
         self._is_probing = True
-        errands, typical = self._parts.errands, self._dispatcher.home.typical_size
+        errands, typical = self._serving.parts.errands, self._dispatcher.home.typical_size
 
         def succeeded(_: object) -> None:
             self._is_probing = False
@@ -518,17 +381,17 @@ class Service:
             self._emit(Event.SERVICE_READY, model=ready.model, engine=ready.engine)
             self._notifier.tell(READY="1", MAINPID=str(os.getpid()))
         if ready is not None:
-            self._weights.note(ready.weights)
+            self._serving.weights.note(ready.weights)
         if self._notifier.watchdog_interval and now >= self._next_ping:
             self._next_ping = now + self._notifier.watchdog_interval
             self._notifier.tell(WATCHDOG="1")
         if now >= self._next_tick:
             self._next_tick = now + _TICK
-            self._disk.look(self._config)
-            self._intake_woke = self._held.look() or self._intake_woke
+            self._disk.look(self._serving.config)
+            self._intake_woke = self._serving.held.look() or self._intake_woke
             if now >= self._next_oldest:
                 self._next_oldest = now + _LOOK_FOR_OLDEST_EVERY
-                self._oldest_waiting = self._intake.oldest
+                self._oldest_waiting = self._serving.intake.oldest
             self._telling.tell(self._write_status(), now)
         if now >= self._next_look:
             self._next_look = now + _LOOK_FOR_CHANGES_EVERY
@@ -539,8 +402,8 @@ class Service:
         """Weights that were replaced or have come, and another version of depthd."""
         if self._once or self._stop_deadline is not None:
             return
-        if self._weights.has_changed():
-            self._keeper.renew(self._config, now)
+        if self._serving.weights.has_changed():
+            self._keeper.renew(self._serving.config, now)
         if self._installation.has_changed():
             self._upgrade(now)
 
@@ -562,34 +425,40 @@ class Service:
         self._watched = wanted
 
     def _write_status(self, state: StatusState | None = None) -> status.Status:
+        serving = self._serving
         now = report.report(
             report.Moment(
                 state=state or self._state(),
-                why=self._gate.reason or self._why or self._keeper.trouble or self._keeper.step,
+                why=self._why_so(),
                 started=self._started,
                 now=status.moment(time.time()),
                 clock=self._clock(),
-                waiting=self._intake.backlog,
-                held=self._held.since,
-                reload=self._last_reload,
-                oldest_waiting=self._oldest_waiting if self._intake.backlog else None,
+                waiting=serving.intake.backlog,
+                held=serving.held.since,
+                reload=self._reloading.last,
+                oldest_waiting=self._oldest_waiting if serving.intake.backlog else None,
                 disk=self._disk_use(),
-                inbox=self._intake.trouble,
-                hooks=self._hooks.troubles() if self._hooks else {},
+                inbox=serving.intake.trouble,
+                hooks=serving.hooks.troubles() if serving.hooks else {},
             ),
             self._dispatcher,
             self._keeper,
         )
         with suppress(OSError):  # a full disk shows elsewhere; nothing depends on this file
-            self._status_file.write(now)
+            serving.status_file.write(now)
         self._notifier.tell(STATUS=report.in_words(now))
         return now
 
     def _disk_use(self) -> status.Disk | None:
         if self._disk.room is None:
             return None
-        usage, least = self._dispatcher.home.usage, self._config.disk.min_free
+        usage, least = self._dispatcher.home.usage, self._serving.config.disk.min_free
         return usage.disk(self._clock(), self._disk.room, least)
+
+    def _why_so(self) -> str:
+        """Why it is in the state it is in, the weightiest reason."""
+        reload, keeper = self._reloading, self._keeper
+        return self._gate.reason or self._why or reload.trouble or keeper.trouble or keeper.step
 
     def _state(self) -> StatusState:
         if self._stop_deadline is not None:

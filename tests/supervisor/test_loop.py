@@ -64,7 +64,7 @@ class Played:
             start=self.start_worker,
             file_threads=0,
         )
-        self.service._intake.start()
+        self.service._serving.intake.start()
         self.service._dispatcher.recovery.begin()
         self.turn_until(lambda: bool(self.workers))
         self.workers[-1].become_ready()
@@ -267,10 +267,10 @@ def test_another_outbox_gets_the_photos_after_those_at_hand(played: Played, tmp_
 
 def test_new_rights_are_taken_up_with_the_folders_that_are_there(played: Played) -> None:
     played.serve("a.jpg")
-    former = played.service._parts
+    former = played.service._serving.parts
     played.hang_up(output={"mode": "0600"})
-    played.turn_until(lambda: played.service._parts is not former)
-    spare = played.service._parts.spool._folders._spare
+    played.turn_until(lambda: played.service._serving.parts is not former)
+    spare = played.service._serving.parts.spool._folders._spare
     assert all((played.root / "work" / folder).is_dir() for folder in spare)
     assert "photo.set_aside" not in played.events()
     played.serve("b.jpg")
@@ -284,7 +284,7 @@ def test_another_state_is_made_and_has_the_status_from_then_on(
     played.hang_up(paths={"state": state})
     played.turn_until((state / "status.json").exists)
     assert state.stat().st_mode & 0o777 == 0o750
-    assert played.service._weights._folder == state / "weights"
+    assert played.service._serving.weights._folder == state / "weights"
     last = Status.model_validate_json((played.root / "state/status.json").read_bytes())
     assert (last.state, last.why) == ("stopped", f"it goes on with {state}")
     assert last.reload is not None
@@ -353,7 +353,7 @@ def test_what_is_held_stays_held_in_another_state(played: Played, tmp_path: Path
     assert "holds.json is damaged" in played.last("service.reload_refused")["reason"]
     (state / "holds.json").unlink()
     played.hang_up(paths={"state": state})
-    assert played.service._held.since == HoldsFile(state).read() == {"cam": 1.0}
+    assert played.service._serving.held.since == HoldsFile(state).read() == {"cam": 1.0}
     assert not HoldsFile(tmp_path / "state").read()  # it would be held again by a way back
     HoldsFile(state).change(lambda _: {})
     played.turn_until(lambda: "inbox.released" in played.events())
@@ -370,7 +370,7 @@ def test_a_reload_that_is_refused_leaves_no_holds_behind(played: Played, tmp_pat
     played.turn_until(lambda: "inbox.released" in played.events())
     played.hang_up(paths={"state": state})
     played.turn_until((state / "status.json").exists)
-    assert not played.service._held.since
+    assert not played.service._serving.held.since
 
 
 def test_what_is_held_is_not_taken_and_what_is_at_work_is_finished(played: Played) -> None:
@@ -385,7 +385,7 @@ def test_what_is_held_is_not_taken_and_what_is_at_work_is_finished(played: Playe
     for job in list(worker.given):
         worker.render(job)
     played.turn_until(lambda: played.is_done("a.jpg"))
-    played.turn_until(lambda: played.service._intake.backlog == 1)
+    played.turn_until(lambda: played.service._serving.intake.backlog == 1)
     for _ in range(50):
         played.service.turn()
     assert (played.root / "inbox/b.jpg").exists()
@@ -402,7 +402,7 @@ def test_holds_that_make_no_sense_change_nothing(played: Played) -> None:
     (played.root / "state/holds.json").write_text("{")
     played.turn_until(lambda: "inbox.holds_unclear" in played.events())
     assert "inbox.released" not in played.events()
-    assert list(played.service._held.since) == ["cam"]
+    assert list(played.service._serving.held.since) == ["cam"]
 
 
 # versions, ownership -------------------------------------------------------------------------
@@ -488,13 +488,13 @@ def test_the_status_has_the_age_of_what_waits_the_disk_and_the_inbox(played: Pla
     service = played.service
     played.drop("a.jpg")
     played.turn_until(lambda: bool(played.workers[-1].given))
-    assert service._intake.oldest is None
+    assert service._serving.intake.oldest is None
 
     played.workers[-1].die()
     played.turn_until(lambda: len(played.workers) == 2)  # nobody is ready: what comes now waits
     played.drop("b.jpg")
     came = (played.root / "inbox/b.jpg").stat().st_ctime
-    played.turn_until(lambda: service._intake.oldest is not None)
+    played.turn_until(lambda: service._serving.intake.oldest is not None)
     service._next_tick = service._next_oldest = 0.0
     played.turn_until(
         lambda: service._disk.room is not None and service._oldest_waiting is not None
@@ -507,15 +507,15 @@ def test_the_status_has_the_age_of_what_waits_the_disk_and_the_inbox(played: Pla
     assert status.disk.free > 0
 
     (played.root / "inbox").rename(played.root / "elsewhere")
-    service._intake._attachment.next_check = 0.0
+    service._serving.intake._attachment.next_check = 0.0
     played.turn_until(lambda: "inbox.lost" in played.events())
     service._write_status()
     status = Status.model_validate_json((played.root / "state/status.json").read_bytes())
     assert status.inbox == "No such file or directory"
     (played.root / "elsewhere").rename(played.root / "inbox")
-    service._intake._attachment.next_check = 0.0
+    service._serving.intake._attachment.next_check = 0.0
     played.turn_until(lambda: "inbox.found" in played.events())
-    assert service._intake.trouble == ""
+    assert service._serving.intake.trouble == ""
 
 
 def test_a_time_that_no_calendar_has_ends_nothing(played: Played) -> None:
@@ -523,7 +523,7 @@ def test_a_time_that_no_calendar_has_ends_nothing(played: Played) -> None:
     HoldsFile(played.root / "state").change(lambda _: {"": 1.0})
     played.turn_until(lambda: "inbox.held" in played.events())
     played.drop("a.jpg")
-    played.turn_until(lambda: played.service._intake.backlog == 1)
+    played.turn_until(lambda: played.service._serving.intake.backlog == 1)
     for since in (9e11, -9e11):
         played.service._oldest_waiting = since
         assert played.service._write_status().queue.oldest_waiting
@@ -574,7 +574,7 @@ def let_wait_for_latest(played: Played, count: int) -> None:
     for number in range(count):
         drop_at(played, f"cam/{number}.jpg", 1000 + number)
     # Whole as well: what came before its folder was watched needs a second look.
-    played.turn_until(lambda: played.service._intake._settling.held == count)
+    played.turn_until(lambda: played.service._serving.intake._settling.held == count)
     HoldsFile(played.root / "state").change(lambda _: {})
 
 
@@ -584,7 +584,7 @@ def test_of_a_backlog_only_the_latest_is_worked_on(played: Played) -> None:
     played.turn_until(lambda: bool(worker.given))
     played.turn_until(lambda: played.events().count("photo.skipped") == 39)
     drop_at(played, "cam/later.jpg", 2000)
-    played.turn_until(lambda: played.service._intake.backlog == 1)
+    played.turn_until(lambda: played.service._serving.intake.backlog == 1)
     assert list(played.last("photo.skipped")["newer"]) == list("cam/39.jpg")
     assert len(worker.given) == 1  # the next one waits until the latest is home
     for name in ("cam/39.jpg", "cam/later.jpg"):
@@ -607,7 +607,7 @@ def test_a_single_run_waits_for_the_worker_to_take_the_next_latest(played: Playe
     former = played.workers[-1]
     played.turn_until(lambda: bool(former.given))
     drop_at(played, "cam/later.jpg", 2000)
-    played.turn_until(lambda: played.service._intake.backlog == 1)
+    played.turn_until(lambda: played.service._serving.intake.backlog == 1)
     played.service._once = True
     for job in list(former.given):
         former.render(job)
@@ -712,10 +712,10 @@ def test_hooks_are_told_of_what_is_done_and_failed(played: Played, tmp_path: Pat
 def test_news_waits_for_its_photo_in_the_folders_that_serve_now(
     played: Played, tmp_path: Path
 ) -> None:
-    file, former = tmp_path / "told", played.service._parts
+    file, former = tmp_path / "told", played.service._serving.parts
     played.hang_up(hooks={"command": ["/usr/bin/tee", "-a", str(file)]})
     played.hang_up(paths={"work": tmp_path / "other"})
-    played.turn_until(lambda: played.service._parts is not former)
+    played.turn_until(lambda: played.service._serving.parts is not former)
     at_work = tmp_path / "other/0-at-work/original"
     at_work.parent.mkdir()
     at_work.touch()
