@@ -268,16 +268,17 @@ class Service:
             if dispatcher.is_working and now < self._stop_deadline:
                 return None
             return Result(ExitCode.OK, begin_anew=self._begin_anew)
-        if not self._once or dispatcher.is_working:
+        if not self._once or dispatcher.is_working or dispatcher.recovery.is_looking:
             return None
-        if not self._gate.is_open:
+        intake = self._serving.intake
+        if intake.drained and dispatcher.is_at_rest:
+            return self._account()
+        if not self._gate.is_open and (intake.backlog or not dispatcher.is_at_rest):
             raise OutputError(
                 f"results cannot be written: {self._gate.reason}",
                 "photos stay in the inbox and in work/; run again when that is mended",
             )
-        if not self._serving.intake.drained or not dispatcher.is_at_rest:
-            return None
-        return self._account()
+        return None
 
     def _account(self) -> Result:
         """The end of a single run: what is done, what failed, what had to stay."""

@@ -169,6 +169,19 @@ def test_a_job_that_cannot_be_looked_at_is_no_success(
     assert f"{job.id}: Input/output error" in result.words
 
 
+def test_a_single_run_with_nothing_to_do_needs_no_room_on_the_disk(played: Played) -> None:
+    played.hang_up(disk={"min_free": "900000GB"})
+    played.turn_until(lambda: not played.service._gate.is_open)
+    played.service._once = True
+    result = played.service._result(time.monotonic())
+    assert result is not None
+    assert result.exit_code == ExitCode.OK
+    played.drop("a.jpg")
+    played.turn_until(lambda: played.service._serving.intake.backlog == 1)
+    with pytest.raises(OutputError, match="results cannot be written"):
+        played.service._result(time.monotonic())
+
+
 # reload --------------------------------------------------------------------------------------
 
 
