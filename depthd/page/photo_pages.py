@@ -45,10 +45,10 @@ def _of_a_set(request: Request, template: str) -> Response:
         can_show=can_show,
         has_original=opened is not None,
         published=published(found.manifest),
-        stages=stages(found.manifest),
+        stages=stages(found.manifest, words),
         warnings=list(warnings(found.manifest, words)),
         files=[
-            (file.format, FORMATS[file.format].text, file.name, size_in_words(file.size))
+            (file.format, FORMATS[file.format].text, file.name, size_in_words(file.size, words))
             for file in found.files
         ],
         formats=formats,

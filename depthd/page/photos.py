@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from depthd.contract.formats import Format
-from depthd.page.present import key_of, shown_time
+from depthd.page.present import decimal, key_of, shown_time
 from depthd.page.strings import Words
 from depthd.publish.sets import Set
 
@@ -67,10 +67,10 @@ def published(manifest: Mapping[str, Any]) -> tuple[str, str] | None:
         return None
 
 
-def stages(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
+def stages(manifest: Mapping[str, Any], words: Words) -> list[tuple[str, str]]:
     """Each stage and its milliseconds."""
     return [
-        (str(stage), f"{time:.0f}" if time >= 10 else f"{time:.1f}")
+        (str(stage), f"{time:.0f}" if time >= 10 else decimal(f"{time:.1f}", words))
         for stage, time in part(manifest, "milliseconds").items()
         if isinstance(time, int | float)
     ]

@@ -43,13 +43,19 @@ def local_day(nanoseconds: int) -> str:
     return time.strftime("%Y-%m-%d", time.localtime(nanoseconds / 1e9))
 
 
-def size_in_words(size: float) -> str:
+def decimal(number: str, words: Words) -> str:
+    """A number as its readers write it: 1.234 is more than a thousand to some."""
+    return number.replace(".", words["decimal_mark"])
+
+
+def size_in_words(size: float, words: Words) -> str:
     """Bytes with a unit, for people."""
     for unit in ("B", "kB", "MB", "GB"):
         if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+            places = 0 if unit == "B" else 1
+            return f"{decimal(f'{size:.{places}f}', words)} {unit}"
         size /= 1000
-    return f"{size:.1f} TB"
+    return f"{decimal(f'{size:.1f}', words)} TB"
 
 
 def fault_in_words(code: str, words: Words) -> tuple[str, str]:
@@ -104,7 +110,8 @@ class Present:
         found["in_work"] = f"{queue.in_work}"
         found["aside"] = f"{queue.aside}"
         found["rate"] = words["rate"].format(
-            now=f"{rates.last_minute:g}", lately=f"{rates.last_15_minutes:g}"
+            now=decimal(f"{rates.last_minute:g}", words),
+            lately=decimal(f"{rates.last_15_minutes:g}", words),
         )
         found["finished"] = words["finished"].format(
             done=now.done, failed=now.failed, since=_clock(now.started)
@@ -122,7 +129,8 @@ class Present:
             disk = os.statvfs(self._config.folder("outbox"))
             free = disk.f_bavail * disk.f_frsize
             return words["free"].format(
-                free=size_in_words(free), least=size_in_words(self._config.disk.min_free)
+                free=size_in_words(free, words),
+                least=size_in_words(self._config.disk.min_free, words),
             )
         return words["free_unknown"]
 

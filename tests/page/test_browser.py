@@ -226,6 +226,18 @@ def test_metres_are_said_where_there_are_some(world: World, browser: Browser) ->
     assert float(number) == pytest.approx(metres[y, x], rel=5e-3)
 
 
+def test_numbers_are_written_as_their_readers_do(world: World, browser: Browser) -> None:
+    metres = np.load(world.root / "outbox/met/temple.jpg.metres.npy")
+    browser.open("photo?name=met%2Ftemple.jpg&language=de")
+    browser.ready("#viewer")
+    y, x = (int(place[0]) for place in np.nonzero(np.isfinite(metres)))
+    number = pixel_value(browser, x, y)["text"].split()[0]
+    assert "," in number
+    assert float(number.replace(",", ".")) == pytest.approx(metres[y, x], rel=5e-3)
+    assert re.search(r"\d,\d [kMG]B", browser.one("main").text)
+    browser.open("gallery?language=en")
+
+
 def test_the_heatmap_alone_gives_a_guess_that_says_so(world: World, browser: Browser) -> None:
     array = np.load(world.root / "outbox/cam1/temple.jpg.depth.npy")
     browser.open("photo?name=map%2Ftemple.jpg")

@@ -1,6 +1,7 @@
 // Reference points of a camera: clicked into a photo, their fit at once, then saved.
 import { relative } from "./depth.js";
 import { fit } from "./fit.js";
+import { places } from "./numbers.js";
 
 const root = document.getElementById("camera");
 const words = root.dataset;
@@ -125,7 +126,7 @@ function judge() {
     const isKnown = result !== null && place >= 0;
     const isUsed = isKnown && result.used[place];
     dots[index].className = `dot ${isUsed ? "" : isKnown ? "out" : "unknown"}`;
-    seen.textContent = isKnown ? result.predicted[place].toFixed(2) : "";
+    seen.textContent = isKnown ? places(result.predicted[place], 2) : "";
     off.textContent = isKnown ? `${percent(result.predicted[place] / number(point) - 1)} %` : "";
     if (isKnown && !isUsed) off.textContent += `, ${words.thrownOut}`;
   });

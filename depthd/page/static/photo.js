@@ -1,5 +1,6 @@
 // One photo: side by side or over each other, values under the pointer, colours and range.
 import { metres, palettes, relative } from "./depth.js";
+import { digits, places } from "./numbers.js";
 
 const viewer = document.getElementById("viewer");
 const facts = JSON.parse(viewer.dataset.facts);
@@ -28,8 +29,8 @@ for (const radio of document.querySelectorAll("[name=mode]")) {
 }
 by("share").oninput = (event) => pair.style.setProperty("--cut", `${100 - event.target.value}%`);
 
-const number = (x) => (Math.abs(x) >= 100 ? x.toFixed(1) : x.toPrecision(4));
-const inMetres = (x) => `${x < 1 ? x.toFixed(3) : x.toFixed(2)} m`;
+const number = (x) => (Math.abs(x) >= 100 ? places(x, 1) : digits(x, 4));
+const inMetres = (x) => `${places(x, x < 1 ? 3 : 2)} m`;
 
 // Metres are drawn in even steps of the distance's logarithm, as the heatmap is.
 const scaled = (x) => (shown === far ? -Math.log(x) : x);
