@@ -282,7 +282,7 @@ class World:
 
 
 @given(steps=st.lists(STEPS, max_size=60), settle=st.sampled_from([0.0, 1.0, 2.0]))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_never_while_changing_always_at_last_and_once(
     steps: list[tuple[str, str]], settle: float
 ) -> None:

@@ -169,7 +169,7 @@ numbers = st.floats(0.01, 1000)
         max_size=60,
     )
 )
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_whatever_the_points_there_is_a_reason_or_a_sane_fit(
     rows: list[tuple[float, float, float, float]],
 ) -> None:

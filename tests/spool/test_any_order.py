@@ -82,7 +82,6 @@ class SpoolMachine(RuleBasedStateMachine):
 SpoolMachine.TestCase.settings = settings(
     max_examples=int(os.environ.get("DEPTHD_TEST_ORDERS", "30")),
     stateful_step_count=40,
-    deadline=None,
     suppress_health_check=list(HealthCheck),
 )
 TestAnyOrder = SpoolMachine.TestCase

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from depthd.config.declaration import Log
@@ -121,7 +121,6 @@ def test_undecodable_bytes_become_readable_text() -> None:
     assert json.loads(log_line.encode(os.fsdecode(b"a\xe9\xff"))) == r"a\xe9\xff"
 
 
-@settings(deadline=None)
 @given(st.text(st.characters(codec=None), max_size=20))
 def test_any_text_is_one_line_of_valid_json(text: str) -> None:
     line = log_line.encode({"name": text})
@@ -471,7 +470,6 @@ def test_the_hash_is_of_the_bytes_on_the_disk() -> None:
     assert hashlib.sha256(raw).hexdigest()[:16] in text
 
 
-@settings(deadline=None)
 @example({f"text{number}": "x" * 590 for number in range(7)})
 @given(
     st.dictionaries(
