@@ -45,6 +45,8 @@ class Entries:
         self.refusals = Refusals(emit)
         self._immovables = Immovables()
         self.device = -1
+        self._unmet: dict[str, None] = {}  # whole files that the full scan under way has not met
+        self._missed: dict[str, None] = {}  # of the last one: they may be gone
 
     def is_ours(self, name: str) -> bool:
         """Whether an event for this path is worth a look."""
@@ -52,8 +54,12 @@ class Entries:
 
     def meet(self, name: str, found: Found, folder: Folder, /, *, by_scan: bool) -> None:
         """A scan came to this entry; `by_scan` as in `Settling.seen`."""
-        if found is None or self.settling.is_ready(name):
-            return  # `take` looks once more
+        if found is None:
+            return
+        if self.settling.is_ready(name):  # `take` looks once more
+            if not isinstance(found, Refusal):
+                self._unmet.pop(name, None)
+            return
         if isinstance(found, Refusal):
             self.refusals.meet(name, found)
         elif not self.names.wants(name):
@@ -114,19 +120,44 @@ class Entries:
         if about is not None and about.st_nlink > 1:
             self.hear(name, looker, is_done=True)
 
+    def begin_round(self) -> None:
+        """A full scan begins, or begins again."""
+        self.refusals.begin_round()
+        self._unmet = dict.fromkeys(self.settling.ready_names())
+
+    def end_round(self) -> None:
+        """A full scan has ended: what it did not meet is forgotten, or looked for."""
+        self.refusals.end_round()
+        self._missed, self._unmet = self._unmet, {}
+
+    @property
+    def next_look(self) -> float:
+        """When `look_again` is wanted; infinity when it is not."""
+        return 0.0 if self._missed else self.settling.next_due()
+
     def look_again(self, looker: Looker, end: float) -> None:
-        """Second looks that are due, until `end`."""
+        """Second looks that are due, and looks for whole files that a scan has missed, until `end`.
+
+        Nobody else would see that these are gone while they are held, or wait long for their turn.
+        """
         while names := self.settling.due(time.monotonic(), _LOOKS):
             for name in names:
-                about = looker.look(name)
-                if about is None:
-                    self.settling.gone(name)
-                elif (reason := kind_refusal(about)) is not None:
-                    self._refuse(name, reason)
-                elif self.settling.seen(Candidate.of(name, about), time.monotonic()):
-                    self._judge_again(name, about, looker)
+                self._look(name, looker)
                 if time.monotonic() >= end:
                     return
+        while self._missed and time.monotonic() < end:
+            name, _ = self._missed.popitem()
+            if self.settling.is_ready(name):
+                self._look(name, looker)
+
+    def _look(self, name: str, looker: Looker) -> None:
+        about = looker.look(name)
+        if about is None:
+            self.settling.gone(name)
+        elif (reason := kind_refusal(about)) is not None:
+            self._refuse(name, reason)
+        elif self.settling.seen(Candidate.of(name, about), time.monotonic()):
+            self._judge_again(name, about, looker)
 
     def take(self, count: int, held: Collection[Hold]) -> list[Candidate]:
         """At most `count` whole files in fair turns; who takes them looks once more."""

@@ -146,7 +146,7 @@ class Intake:
             self._check(now)
         if not self._attachment.is_present:
             return self._attachment.next_check
-        if self._has_notes() or self._settling.next_due() <= now:
+        if self._has_notes() or self._entries.next_look <= now:
             with Looker(self._inbox) as looker:
                 self._read_notes(looker, time.monotonic() + _SLICE)
                 self._entries.look_again(looker, time.monotonic() + _SLICE)
@@ -155,7 +155,7 @@ class Intake:
         self._scan(time.monotonic() + _SLICE)
         if self._rounds.is_busy or self._has_notes():
             return now
-        return min(self._attachment.next_check, self._rounds.next_due, self._settling.next_due())
+        return min(self._attachment.next_check, self._rounds.next_due, self._entries.next_look)
 
     def _has_notes(self) -> bool:
         watcher = self._attachment.watcher
@@ -202,13 +202,13 @@ class Intake:
 
     def _begin_scan(self, folder: str) -> None:
         if not folder:
-            self._entries.refusals.begin_round()
+            self._entries.begin_round()
         if self._attachment.watcher is not None and folder == top_of(folder):
             self._attachment.watcher.look_anew(folder)
 
     def _end_scan(self, scan: Scan) -> None:
         if scan.is_full:
-            self._entries.refusals.end_round()
+            self._entries.end_round()
         watcher = self._attachment.watcher
         if watcher is None or scan.top not in watcher.blind:
             self._rounds.stop_polling(scan.top)

@@ -14,7 +14,7 @@ Does no I/O and knows no watcher. The rules:
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -104,6 +104,10 @@ class Settling:
 
     def is_ready(self, name: str) -> bool:
         return name in self._ready
+
+    def ready_names(self) -> Iterator[str]:
+        """All whole files, those that are held too."""
+        return iter(self._ready)
 
     def closed(self, seen: Candidate, now: float, *, is_done: bool = False) -> bool:
         """An event said that its writer closed it; returns whether it is whole at once.

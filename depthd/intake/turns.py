@@ -51,6 +51,9 @@ class Turns:
     def __contains__(self, name: str) -> bool:
         return name in self._known
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known)
+
     def get(self, name: str) -> Candidate | None:
         return self._known.get(name)
 

@@ -102,6 +102,22 @@ def test_what_changed_while_it_waited_and_was_put_back_is_handed_out_as_it_is(lo
     assert {seen.size for seen in loop.taken} == {1, 6}
 
 
+def test_a_photo_that_is_deleted_or_exchanged_while_it_is_held_waits_no_more(loop: Loop) -> None:
+    take = loop.intake.take
+    loop.intake.take = lambda count: take(count, {"cam"})
+    drop(loop, "cam/a.jpg", "cam/b.jpg", "cam/c.jpg")
+    loop.until(lambda: loop.intake.remaining().count == 3)
+    (loop.inbox / "cam/a.jpg").unlink()
+    (loop.inbox / "cam/b.jpg").unlink()
+    (loop.inbox / "cam/b.jpg").symlink_to("c.jpg")
+    loop.intake.rescan()
+    loop.until(lambda: loop.intake.backlog == 1)
+    assert loop.intake.remaining().examples[0][0] == "cam/c.jpg"
+    assert loop.ignored() == {"cam/b.jpg": Refusal.SYMLINK}
+    loop.intake.take = take
+    loop.until_taken("cam/c.jpg")
+
+
 def test_hostile_entries_are_left_alone_and_told_once(loop: Loop, tmp_path: Path) -> None:
     secret = tmp_path / "secret.jpg"
     secret.write_bytes(b"secret")
