@@ -88,9 +88,8 @@ class Keeper:
         self._failures = 0
         self._starts_in_vain = 0
         self._healthy_since = NEVER
-        self._was_ever_ready = False
         self._deaths: deque[float] = deque(maxlen=_REMEMBERED_DEATHS)
-        self._proven: Config | None = None  # with which the last one served
+        self._proven: Config | None = None  # with which the last one served; None until one has
         self.config = config  # to serve with from the next start on
         self.restarts = 0
         self.step = ""  # what a worker that is not ready does
@@ -235,7 +234,7 @@ class Keeper:
     # inside ------------------------------------------------------------------------------------
 
     def _begin(self, config: Config, now: float) -> _Held:
-        worker = self._start(config, self._once and not self._was_ever_ready)
+        worker = self._start(config, self._once and self._proven is None)
         self._emit(Event.WORKER_STARTED, pid=worker.pid)
         return _Held(worker, config, now + config.worker.start_timeout)
 
@@ -288,7 +287,6 @@ class Keeper:
 
     def _became_ready(self, held: _Held, ready: Ready, now: float) -> None:
         held.ready = ready
-        self._was_ever_ready = True
         self._starts_in_vain = 0
         self.step = self.trouble = ""
         if held is self._current:
@@ -301,7 +299,7 @@ class Keeper:
             self._emit(Event.MODEL_FALLBACK, model=ready.model, wanted=wanted, hint=hint)
 
     def _refuse(self, held: _Held, why: Unavailable, now: float) -> None:
-        if not self._was_ever_ready:
+        if self._proven is None:
             raise NeverReadyError(why.message, why.hint, why.exit_code)
         if held is self._next:
             self._let_go(held, now)
@@ -336,7 +334,7 @@ class Keeper:
         self._failures += 1
         self._healthy_since = NEVER
         self.trouble = reason
-        is_waited_for = self._once or not self._was_ever_ready
+        is_waited_for = self._once or self._proven is None
         if is_waited_for and self._starts_in_vain >= _STARTS_IN_VAIN:
             raise UnavailableError(
                 f"no worker became ready in {self._starts_in_vain} starts: {reason}",
