@@ -108,10 +108,11 @@ class Brought:
 
 @dataclass(frozen=True)
 class Trouble:
-    """Whom a fault concerns, and what it is, in words."""
+    """Whom a fault concerns, what it is, in words, and the verdict where it will not pass."""
 
     concerns: Literal["photo", "folder", "service"]
     reason: str
+    verdict: Verdict | None = None
 
 
 class Errands:
@@ -278,13 +279,11 @@ class Errands:
 
     @staticmethod
     def verdict_of(error: Exception) -> Verdict | None:
-        """Why a photo fails for an error on its files; None where it may pass."""
+        """Why a photo fails for an error on its files; None where it may pass, or takes a look."""
         if isinstance(error, NamesTaken):
             return Verdict(FaultCode.NO_PLACE, "every name is taken")
         if isinstance(error, Unreadable):
             return Verdict(FaultCode.UNREADABLE, str(error))
-        if isinstance(error, OSError) and error.errno in NO_PLACE:
-            return Verdict(FaultCode.NO_PLACE, str(error))
         return None
 
     def whose_trouble(self, name: SetName, stage: Stage, error: Exception, typical: int) -> Trouble:
@@ -308,8 +307,11 @@ class Errands:
         try:
             under_accepted_name(name, lambda form: _probe_folder(place, form))
         except OSError as local:
-            folder = "/".join(name.folders) or "."
-            return Trouble("folder", f"{place.root}/{folder}: {words_of(local)}")
+            folder = f"{place.root}/{name.folder or '.'}"
+            reason = f"{folder}: {words_of(local)}"
+            if stage == "work" and local.errno in NO_PLACE:  # it will be no folder later either
+                return Trouble("photo", reason, Verdict(FaultCode.NO_PLACE, reason))
+            return Trouble("folder", reason)
         return Trouble("photo", reason)
 
     def _place(self, stage: Stage) -> Place:

@@ -151,6 +151,8 @@ class Homeward:
 
     def fail(self, entry: Entry, verdict: Verdict) -> None:
         """Carry out a verdict."""
+        if entry.state is State.ACTIVE:
+            self.table.take_back(entry, self._clock())
         entry.verdict, entry.tries = verdict, 0
         self.route(entry)
 
@@ -281,8 +283,6 @@ class Homeward:
         entry.is_unsure = True
         verdict = self.errands.verdict_of(error)
         if verdict is not None and entry.verdict is None and entry.target is None:
-            if entry.state is State.ACTIVE:
-                self.table.take_back(entry, self._clock())
             self.fail(entry, verdict)
         elif isinstance(error, _SPOILT) and entry.facts and entry.target is None:
             self._drop_results(entry)  # its hidden files are gone; they are made anew
@@ -308,6 +308,9 @@ class Homeward:
         if trouble.concerns == "service":
             self._gate.close(trouble.reason, now)
             self.route(entry)  # with what it has: all of them are few
+            return
+        if trouble.verdict is not None:
+            self.fail(entry, trouble.verdict)
             return
         self._drop_results(entry)
         if trouble.concerns == "folder":

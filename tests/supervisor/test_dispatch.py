@@ -519,6 +519,32 @@ def test_nothing_is_due_while_nothing_can_be_written(
     assert stage.filework.pending  # the held photo has its try
 
 
+def test_a_file_in_the_place_of_the_outbox_is_no_fault_of_a_photo(stage: Stage) -> None:
+    outbox = stage.root / "outbox"
+    outbox.rename(stage.root / "aside")
+    outbox.touch()
+    job = stage.claim("cam1/a.jpg")
+    assert not stage.gate.is_open
+    outbox.unlink()
+    (stage.root / "aside").rename(outbox)
+    stage.gate.open()
+    stage.play_until(lambda: job.id in stage.worker.given)
+    assert not stage.said(Event.PHOTO_FAILED)
+
+
+def test_a_file_in_the_place_of_a_folder_fails_its_photos_alone(stage: Stage) -> None:
+    job = stage.claim("cam1/a.jpg")
+    (stage.root / "outbox/cam1").touch()
+    stage.worker.render(job.id)
+    stage.play()
+    (failed,) = stage.said(Event.PHOTO_FAILED)
+    assert failed["code"] == FaultCode.NO_PLACE
+    assert failed["detail"] == f"{stage.root}/outbox/cam1: Not a directory"
+    assert (stage.root / "failed/cam1/a.jpg").exists()
+    assert stage.gate.is_open
+    assert not stage.said(Event.FOLDER_HELD)
+
+
 def test_an_outbox_that_cannot_be_written_at_all_pauses(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
