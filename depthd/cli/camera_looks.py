@@ -219,14 +219,14 @@ def _with_points(config: Config) -> Iterator[str]:
 
 def _newest(config: Config, camera: str, count: int) -> list[Path]:
     """A camera's last photos in done/, the newest first."""
-    names = Names(config.intake.include, config.intake.exclude)
+    names = Names(config.intake.include, (), config.intake.litter)
     found: list[tuple[float, str]] = []
     for folder, inner, files in os.walk(config.folder("done") / camera.strip("/")):
-        inner[:] = [name for name in inner if not name.startswith(".")]
+        inner[:] = [name for name in inner if not names.skips(name)]
         for name in files:
             path = os.path.join(folder, name)
             with suppress(FileNotFoundError):  # the daemon moves them
-                if names.wants(name) and not os.path.islink(path):
+                if names.wants(name) and not names.skips(name) and not os.path.islink(path):
                     found.append((os.lstat(path).st_mtime, path))
         found = heapq.nlargest(count, found)
     return [Path(path) for _, path in found]

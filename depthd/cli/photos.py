@@ -10,7 +10,7 @@ from pathlib import Path
 from depthd.cli.results import is_result
 from depthd.config import Config
 from depthd.contract.errors import NoInputError
-from depthd.intake.patterns import Names, is_partial
+from depthd.intake.patterns import Names
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def choose(paths: tuple[Path, ...], config: Config, output: Path) -> Chosen:
 
 
 def _walk(top: Path, config: Config, output: Path, chosen: Chosen) -> Iterator[Photo]:
-    names = Names(config.intake.include, config.intake.exclude)
+    names = Names.of(config.intake)
     own = _identity(output)
 
     def refuse(error: OSError) -> None:
@@ -80,17 +80,17 @@ def _walk(top: Path, config: Config, output: Path, chosen: Chosen) -> Iterator[P
 
     for folder, inner, files in os.walk(top, onerror=refuse):
         here = Path(folder)
+        inside = "" if here == top else f"{here.relative_to(top).as_posix()}/"
         inner[:] = [
             name
             for name in inner
             if config.intake.recursive
-            and not name.startswith(".")
+            and not names.skips(inside + name)
             and (own is None or _identity(here / name) != own)
         ]
         for base in files:
-            path = here / base
-            name = path.relative_to(top).as_posix()
-            if is_partial(base) or not names.wants(name) or path.is_symlink():
+            path, name = here / base, inside + base
+            if names.skips(name) or not names.wants(name) or path.is_symlink():
                 continue
             if is_result(path):
                 chosen.results += 1

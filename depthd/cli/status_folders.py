@@ -67,7 +67,7 @@ def _fills_a_day(known: Disk) -> float | None:
 
 def _in_inbox(config: Config, end: float) -> tuple[int, float]:
     options = config.intake
-    names = Names(options.include, options.exclude, options.litter)
+    names = Names.of(options)
     count, since = 0, float("inf")
     with suppress(OSError):
         for name, found, _ in walk(

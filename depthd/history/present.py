@@ -95,7 +95,7 @@ def _why_it_waits(config: Config, story: Story, status: Status | None) -> tuple[
 def _why_never(config: Config, name: str) -> Iterator[tuple[str, str]]:
     """What the settings say against it."""
     options = config.intake
-    names = Names(options.include, options.exclude, options.litter)
+    names = Names.of(options)
     if names.skips_beneath(name):
         why = "its name, or a folder's, is hidden, that of an upload still going on, or excluded"
         yield why, "Rename it when it is whole; see intake.exclude and intake.litter."

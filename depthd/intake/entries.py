@@ -39,7 +39,7 @@ class Entries:
     def __init__(self, inbox: Path, config: Config, emit: Emit, limit: int) -> None:
         options = config.intake
         self._inbox = inbox
-        self.names = Names(options.include, options.exclude, options.litter)
+        self.names = Names.of(options)
         rules = lru_cache(_REMEMBERED_RULES)(config.rules)
         self.settling = Settling(options.settle, options.rescan_interval, limit, rules)
         self.refusals = Refusals(emit)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Iterable
+from typing import Self
+
+from depthd.config import Intake
 
 # Writers that rename when they are done use these; rsync's and Syncthing's begin with a dot.
 _PARTIAL_PREFIXES = (".", "~")
@@ -28,6 +31,11 @@ class Names:
     ) -> None:
         self._include = _Patterns(include)
         self._passed_over = _Patterns((*exclude, *litter))
+
+    @classmethod
+    def of(cls, options: Intake) -> Self:
+        """What holds in the inbox, by the section `intake`."""
+        return cls(options.include, options.exclude, options.litter)
 
     def wants(self, name: str) -> bool:
         """Whether `include` names this file."""

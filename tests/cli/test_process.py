@@ -20,6 +20,8 @@ import pytest
 from PIL import Image
 
 from depthd import cli
+from depthd.cli.photos import choose
+from depthd.config import Config
 
 from .conftest import Depthd
 
@@ -117,6 +119,15 @@ def test_folders_are_walked_and_photos_stay(
     assert (depth.shape, depth.dtype) == ((90, 40), np.float32)
     manifest = json.loads((out / "a.jpg.json").read_bytes())
     assert manifest["source"]["sha256"] == before["a.jpg"]
+
+
+def test_of_folders_what_the_intake_would_take_is_taken(tmp_path: Path) -> None:
+    top = tmp_path / "photos"
+    for name in ("a.jpg", "@eaDir/a.jpg/SYNOPHOTO_THUMB_XL.jpg", "thumbs/a.jpg", "day/b_small.jpg"):
+        photo(top / name)
+    intake = {"exclude": ["thumbs/*", "*_small.jpg"]}
+    chosen = choose((top,), Config.model_validate({"intake": intake}), tmp_path / "out")
+    assert [each.name for each in chosen.photos] == ["a.jpg"]
 
 
 def test_nothing_is_ever_replaced(
