@@ -121,6 +121,7 @@ class Blocked(Message):
     kind: Literal["blocked"] = "blocked"
     job: str
     detail: str
+    is_unread: bool = False  # its photo; else its results
 
 
 FromWorker = Annotated[

@@ -169,6 +169,9 @@ class _Batch:
             case Rendered():
                 self._note(job, answer.facts)
                 return self._publish(job, answer.facts)
+            case Blocked() if answer.is_unread:
+                self._publisher.discard(job.claimed.id)
+                return answer.detail
             case Blocked():
                 raise _cannot_write(answer.detail)
             case Refused() | Broken():

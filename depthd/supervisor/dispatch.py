@@ -28,7 +28,7 @@ from depthd.contract.events import Emit, Event
 from depthd.contract.states import State
 from depthd.spool import Job, Verdict
 from depthd.supervisor.credence import JobMessage, contradiction
-from depthd.supervisor.errands import Errands, Opened, Taken
+from depthd.supervisor.errands import Errands, NotRead, Opened, Taken
 from depthd.supervisor.filework import FileWork
 from depthd.supervisor.gate import Gate
 from depthd.supervisor.homeward import Homeward
@@ -343,7 +343,8 @@ class Dispatcher:
             case Blocked():
                 self._take_back(entry)
                 entry.uncount()
-                self.home.look_whose(entry, OSError(message.detail))
+                trouble = NotRead if message.is_unread else OSError
+                self.home.look_whose(entry, trouble(message.detail))
 
     def _leave_worker(self, entry: Entry) -> None:
         del self._in_worker[entry.job.id]

@@ -106,6 +106,10 @@ class Brought:
     error: OSError | None = None
 
 
+class NotRead(OSError):
+    """The worker cannot read a photo in work/ now."""
+
+
 @dataclass(frozen=True)
 class Trouble:
     """Whom a fault concerns, what it is, in words, and the verdict where it will not pass."""
@@ -298,7 +302,8 @@ class Errands:
         if isinstance(error, NotQueued):
             return Trouble("service", words_of(error))
         place = self._place(stage)
-        reason = f"{place.root}: {words_of(error)}"
+        where = self.spool.work if isinstance(error, NotRead) else place.root
+        reason = f"{where}: {words_of(error)}"
         try:
             self.spool.probe()
             place.probe(typical)

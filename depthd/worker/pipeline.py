@@ -137,6 +137,10 @@ class _Stage(Generic[_In, _Out]):
                 self.outlet.put(None)
 
 
+class _Unread(Exception):
+    """A photo cannot be read now; it may pass."""
+
+
 class Pipeline:
     """Takes tasks, says one last message about each.
 
@@ -278,12 +282,13 @@ def _account(task: Task, error: Exception) -> Message:
     match error:
         case PhotoError():
             return Refused(job=task.id, code=error.code, detail=error.detail)
-        case NoRoom():
-            return Blocked(job=task.id, detail=str(error))
+        case NoRoom() | _Unread():
+            is_unread = isinstance(error, _Unread)
+            return Blocked(job=task.id, detail=str(error), is_unread=is_unread)
         case PermissionError() if error.errno == errno.EPERM:  # the cage says so, no disk
             return Broken(job=task.id, code=FaultCode.FORBIDDEN_ACCESS, detail=_trace(error))
         case OSError():
-            return Blocked(job=task.id, detail=f"results cannot be written: {error}")
+            return Blocked(job=task.id, detail=words_of(error))
         case MemoryError():
             detail = str(error)
             return Broken(job=task.id, code=FaultCode.WORKER_OUT_OF_MEMORY, detail=detail)
@@ -306,6 +311,7 @@ def _read(descriptor: int, limit: int) -> bytes:
 
     Raises:
         PhotoError: it is larger than any photo of max_pixels, or the disk reports an error.
+        _Unread: it cannot be read now.
     """
     pieces: list[bytes] = []
     size = 0
@@ -316,9 +322,10 @@ def _read(descriptor: int, limit: int) -> bytes:
             if size > limit:
                 raise PhotoError(FaultCode.TOO_LARGE, f"the file has more than {limit} bytes")
     except OSError as error:
-        if error.errno not in _DISK_TROUBLE:
-            raise
-        raise PhotoError(FaultCode.UNREADABLE, words_of(error)) from error
+        words = words_of(error)
+        if error.errno in _DISK_TROUBLE:
+            raise PhotoError(FaultCode.UNREADABLE, words) from error
+        raise _Unread(f"the photo cannot be read: {words}") from error
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 

@@ -254,6 +254,24 @@ def test_what_cannot_be_read_is_one_line_and_the_rest_is_done(
     assert visible(tmp_path / "out") == sets("cam 1/b.JPG")
 
 
+def test_a_disk_that_errs_while_a_photo_is_read_fails_this_one_alone(
+    photos: Path, tmp_path: Path, depthd: Depthd, settings: list[str]
+) -> None:
+    read, code = os.read, errno.ESTALE
+
+    def failing(handle: int, count: int) -> bytes:
+        if os.readlink(f"/proc/self/fd/{handle}") == f"{photos}/a.jpg":
+            raise OSError(code, os.strerror(code))
+        return read(handle, count)
+
+    with patch.object(os, "read", failing):
+        result = depthd("process", photos, "-o", tmp_path / "out", *settings)
+    assert result.returncode == 1
+    assert result.stdout.startswith("1 done, 1 failed")
+    assert result.stderr == f"{photos}/a.jpg: the photo cannot be read: Stale file handle\n"
+    assert visible(tmp_path / "out") == sets("cam 1/b.JPG")
+
+
 def test_nothing_that_can_be_read(photos: Path, tmp_path: Path, depthd: Depthd) -> None:
     result = depthd("process", tmp_path / ("x" * 300), "-o", tmp_path / "out")
     assert result.returncode == 66

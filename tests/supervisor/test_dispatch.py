@@ -668,6 +668,15 @@ def test_a_disk_that_is_full_only_when_files_are_closed_ends_nothing(
     assert stage.said(Event.PHOTO_DONE)
 
 
+def test_a_photo_that_cannot_be_read_now_is_not_blamed_on_the_outbox(stage: Stage) -> None:
+    job = stage.claim("a.jpg")
+    detail = "the photo cannot be read: Stale file handle"
+    stage.worker.say(Blocked(job=job.id, detail=detail, is_unread=True))
+    stage.play()
+    (aside,) = stage.said(Event.PHOTO_SET_ASIDE)
+    assert aside["reason"] == f"{stage.root}/work: {detail}"
+
+
 @pytest.mark.parametrize("comes", ["rendered", "refused", "killed"])
 def test_a_photo_that_is_taken_away_from_work_is_over(stage: Stage, comes: str) -> None:
     job = stage.claim("a.jpg")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from dataclasses import replace
 from pathlib import Path
 from queue import Queue
 from types import SimpleNamespace
@@ -70,6 +71,19 @@ def test_every_photo_has_its_answer(
         assert answers[1].job == job
     pipeline.close()
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_photo_that_cannot_be_read_now_is_not_said_of_its_results(
+    pipeline: Pipeline, said: Queue[Message], tmp_path: Path
+) -> None:
+    unread = os.open(tmp_path, os.O_RDONLY)  # a folder: as little to be read as a stale handle
+    task = _task(tmp_path, "a")
+    os.close(task.original)
+    pipeline.submit(replace(task, original=unread))
+    answers = [said.get(timeout=10), said.get(timeout=10)]
+    detail = "the photo cannot be read: Is a directory"
+    assert answers[1] == Blocked(job="a", detail=detail, is_unread=True)
+    pipeline.close()
 
 
 @pytest.mark.usefixtures("full_when_closed")
