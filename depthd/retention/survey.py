@@ -27,6 +27,7 @@ from depthd.system import files
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MOST_FOLDERS = 100_000  # inside one; the others are found when these are gone
+_MOST_UNREAD = 20
 _EMPTY_FOR = 86_400.0  # seconds after which an empty folder goes
 
 Folders = tuple[str, ...]
@@ -41,6 +42,10 @@ class Survey:
         log: the folder log/.
         names: which names are photos, and which are passed over.
         tidies: whether folders that have long been empty are removed.
+
+    Attributes:
+        sizes, counts: bytes and number of what there is, by kind.
+        unread: why something cannot be looked at, which holds up nothing else; the first of them.
     """
 
     places: Places
@@ -126,13 +131,15 @@ class Survey:
 
     def _logs(self) -> Iterator[Item]:
         """What logrotate and its like have made of the log; never the log itself."""
-        with suppress(*files.GONE), files.directory(self.log) as handle:
-            for name in os.listdir(handle):
-                if name.startswith((f"{LOG_FILE}.", f"{LOG_FILE}-")):
+        try:
+            with files.directory(self.log) as handle:
+                for name in os.listdir(handle):
                     about = _stat(name, handle)
-                    if about is not None:
+                    if name.startswith((f"{LOG_FILE}.", f"{LOG_FILE}-")) and about is not None:
                         self._count(Kind.LOG, about.st_size)
                         yield Item(about.st_mtime, Kind.LOG, SetName((), name), Identity.of(about))
+        except OSError as error:
+            self._note(error, str(self.log))
 
     def _count(self, kind: Kind, size: int) -> None:
         self.sizes[kind] += size
@@ -146,7 +153,8 @@ class Survey:
         """Ordinary files below a place, each with the handle of its folder."""
         try:
             top = os.open(place.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except files.GONE:
+        except OSError as error:
+            self._note(error, str(place.root))
             return
         try:
             owners = {0, os.fstat(top).st_uid, place.owner()}
@@ -158,14 +166,17 @@ class Survey:
         self, folder: int, folders: Folders, wanted: set[int] | None, owners: set[int]
     ) -> Iterator[tuple[Folders, int, os.DirEntry[str]]]:
         inner: list[str] = []
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if self.names.skips("/".join((*folders, entry.name))):
-                    continue
-                if entry.is_file(follow_symlinks=False):
-                    yield folders, folder, entry
-                elif entry.is_dir(follow_symlinks=False) and len(inner) < _MOST_FOLDERS:
-                    inner.append(entry.name)
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if self.names.skips("/".join((*folders, entry.name))):
+                        continue
+                    if entry.is_file(follow_symlinks=False):
+                        yield folders, folder, entry
+                    elif entry.is_dir(follow_symlinks=False) and len(inner) < _MOST_FOLDERS:
+                        inner.append(entry.name)
+        except OSError as error:
+            self._note(error, _path(folder))
         for name in inner if len(folders) < MAX_DEPTH else ():
             with self._entered(name, folder, owners) as (handle, owner):
                 if handle is not None and (wanted is None or owner in wanted):
@@ -179,8 +190,7 @@ class Survey:
         try:
             handle = os.open(name, _FOLDER, dir_fd=folder)
         except OSError as error:
-            if not isinstance(error, files.GONE):
-                self.unread.append(error)
+            self._note(error, os.path.join(_path(folder), name))
             yield None, -1
             return
         try:
@@ -191,6 +201,11 @@ class Survey:
         if self.tidies and about.st_uid in owners and _is_old(about):
             with suppress(OSError):  # it is not empty, or not ours to remove
                 os.rmdir(name, dir_fd=folder)
+
+    def _note(self, error: OSError, path: str) -> None:
+        if not isinstance(error, files.GONE) and len(self.unread) < _MOST_UNREAD:
+            error.filename = path
+            self.unread.append(error)
 
 
 class _Beside:
@@ -229,6 +244,10 @@ def _stat(name: str, folder: int) -> os.stat_result | None:
     except OSError:
         return None
     return about if stat.S_ISREG(about.st_mode) else None
+
+
+def _path(folder: int) -> str:
+    return os.readlink(f"/proc/self/fd/{folder}")
 
 
 def _is_old(about: os.stat_result) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -258,6 +259,32 @@ def test_what_cannot_be_removed_holds_up_nobody(
 
 
 # what stays ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("call", ["scandir", "open"])
+def test_what_cannot_be_looked_at_holds_up_nobody(
+    root: Root, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    root.do("bad/a.jpg", age=9 * DAY)
+    root.do("cam/b.jpg", age=9 * DAY)
+    root.fail("bad/c.jpg", age=9 * DAY)
+    bad, inode = root.path / "done/bad", (root.path / "done/bad").stat().st_ino
+    real = getattr(os, call)
+
+    def failing(path: Any, *arguments: Any, **keywords: Any) -> Any:
+        is_bad = os.fstat(path).st_ino == inode if isinstance(path, int) else path == "bad"
+        if is_bad and (call == "scandir" or _is_in(keywords.get("dir_fd"), root.path / "done")):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(path, *arguments, **keywords)
+
+    monkeypatch.setattr(os, call, failing)
+    outcome = root.sweep(done="7d", failed="7d")
+    assert {"cam/b.jpg", "bad/c.jpg"} <= set(root.names())
+    assert f"{bad}: Input/output error" in outcome.troubles
+
+
+def _is_in(handle: int | None, folder: Path) -> bool:
+    return handle is not None and os.path.samestat(os.fstat(handle), folder.stat())
 
 
 def test_what_waits_or_is_at_work_stays(root: Root) -> None:
