@@ -33,7 +33,7 @@ def command(configured: Configured, photo: str) -> ExitCode:
     for name in names_of(config, photo):
         story = tell(config, name)
         present = now(config, story)
-        if story.happened or any(not each.sentence.startswith("Whether") for each in present):
+        if story.happened or any(each.is_known for each in present):
             break
     else:
         why = story.log or "neither the log nor a folder has it"

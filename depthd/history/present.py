@@ -35,16 +35,18 @@ _NOTHING = "Nothing is to be done."
 
 @dataclass(frozen=True)
 class Present:
-    """One place in which the photo is: what holds there, and what to do."""
+    """One place in which the photo is, or may be: what holds there, and what to do."""
 
     sentence: str
     hint: str
+    is_known: bool = True  # that it is there
 
 
 def now(config: Config, story: Story) -> list[Present]:
-    """Every place in which a photo of this name is now; empty where it is nowhere."""
+    """Every place in which a photo of this name is now, or may be; empty where it is nowhere."""
     status = _status(config)
     found = [*_in_inbox(config, story, status), *_in_work(config, story, status)]
+    found += _unseen(config, story.name)
     for name in story.sets:
         found += _in_outbox(config, name)
         found += _in_failed(config, name)
@@ -68,6 +70,23 @@ def _absence(status: Status | None) -> Present | None:
     now = datetime.now(UTC)
     absence = status.absence(now)
     return Present(status.outdated(now), CAUSES[Cause(absence)].hint) if absence else None
+
+
+def _unseen(config: Config, name: str) -> Iterator[Present]:
+    """Folders into which this user may not look."""
+    for folder in ("inbox", "outbox", "done", "failed"):
+        try:
+            _look(config.folder(folder), name)
+        except OSError as error:
+            yield _hidden(f"in {folder}/", config.folder(folder), error)
+
+
+def _hidden(where: str, folder: Path, error: OSError) -> Present:
+    return Present(
+        f"Whether it is {where} cannot be told: {folder}: {error.strerror}.",
+        "Ask as the daemon's user: sudo -u depthd depthd explain NAME.",
+        is_known=False,
+    )
 
 
 # inbox -------------------------------------------------------------------------------------------
@@ -135,9 +154,20 @@ def _why_not_now(story: Story, status: Status | None) -> Iterator[tuple[str, str
 
 
 def _lies_in(root: Path, name: str) -> bool:
+    with suppress(OSError):  # `_unseen` says so
+        return _look(root, name)
+    return False
+
+
+def _look(root: Path, name: str) -> bool:
+    """Whether an ordinary file of this name is in a folder.
+
+    Raises:
+        OSError: this user cannot tell.
+    """
     place = Place(root)
     for form in safe_forms(SetName.of(name)):
-        with suppress(OSError), place.folder(form) as folder:
+        with place.folder(form) as folder:
             if folder is not None and about_plain(form.base, folder) is not None:
                 return True
     return False
@@ -153,8 +183,7 @@ def _in_work(config: Config, story: Story, status: Status | None) -> Iterator[Pr
     except FileNotFoundError:
         return
     except OSError as error:
-        words = f"Whether it is at work cannot be told: {work}: {error.strerror}."
-        yield Present(words, "Ask as the daemon's user: sudo -u depthd depthd explain NAME.")
+        yield _hidden("at work", work, error)
         return
     for entry in entries:
         with suppress(OSError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
 import os
@@ -221,6 +222,24 @@ def test_a_photo_in_the_inbox(
     said = explain(name)
     assert "It lies in the inbox, 5 bytes" in said
     assert words in said.replace(str(box.root), "ROOT")
+
+
+def test_what_may_not_be_looked_into_is_not_called_empty(
+    box: Box, explain: Explain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box.log(("photo.failed", {"job": ID, "name": "cam1/a.jpg"}))
+    assert "It is in none of the folders any more" in explain("cam1/a.jpg")
+    real = os.open
+
+    def refused(path: Any, *arguments: Any, **keywords: Any) -> int:
+        if str(path) == f"{box.root}/failed":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return real(path, *arguments, **keywords)
+
+    monkeypatch.setattr(os, "open", refused)
+    told = explain("cam1/a.jpg")
+    assert "It is in none of the folders any more" not in told
+    assert f"Whether it is in failed/ cannot be told: {box.root}/failed: Permission denied" in told
 
 
 def test_a_name_that_begins_with_a_dash_is_no_option() -> None:
