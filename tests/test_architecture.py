@@ -32,7 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "supervisor": {
         *("channel", "config", "contract", "hooks", "intake", "publish", "spool", "system"),
     },
-    "service": {"contract"},
+    "service": {"contract", "system"},
     "history": {"config", "contract", "intake", "publish", "spool", "supervisor", "system"},
     "bench": {
         *("channel", "config", "contract", "decode", "estimate", "model", "publish", "render"),

@@ -33,6 +33,7 @@ from depthd.metres.advice import where_next
 from depthd.metres.references import Point, References, Undetermined
 from depthd.model.storage import user_cache
 from depthd.render.marks import Mark, draw_marks
+from depthd.system.walking import walk
 
 _OFTEN = 0.5  # share of the photos in which a good point may be thrown out
 
@@ -208,7 +209,7 @@ def _estimator(loaded: Loaded) -> DepthEstimator:
 def _with_points(config: Config) -> Iterator[str]:
     """Folders of done/ that have points, and photos in them or below; not those below one."""
     done = config.folder("done")
-    for folder, inner, _ in os.walk(done):
+    for folder, inner, _ in walk(done):
         inner.sort()
         camera = Path(folder).relative_to(done).as_posix()
         if camera != "." and config.policy(f"{camera}/photo").references:
@@ -221,7 +222,7 @@ def _newest(config: Config, camera: str, count: int) -> list[Path]:
     """A camera's last photos in done/, the newest first."""
     names = Names(config.intake.include, (), config.intake.litter)
     found: list[tuple[float, str]] = []
-    for folder, inner, files in os.walk(config.folder("done") / camera.strip("/")):
+    for folder, inner, files in walk(config.folder("done") / camera.strip("/")):
         inner[:] = [name for name in inner if not names.skips(name)]
         for name in files:
             path = os.path.join(folder, name)

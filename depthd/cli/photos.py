@@ -11,6 +11,7 @@ from depthd.cli.results import is_result
 from depthd.config import Config
 from depthd.contract.errors import NoInputError
 from depthd.intake.patterns import Names
+from depthd.system.walking import walk
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def _walk(top: Path, config: Config, output: Path, chosen: Chosen) -> Iterator[P
     def refuse(error: OSError) -> None:
         chosen.unreadable.append(f"{os.fsdecode(error.filename)}: {error.strerror}")
 
-    for folder, inner, files in os.walk(top, onerror=refuse):
+    for folder, inner, files in walk(top, refuse):
         here = Path(folder)
         inside = "" if here == top else f"{here.relative_to(top).as_posix()}/"
         inner[:] = [

@@ -24,6 +24,7 @@ from depthd.intake.patterns import Names
 from depthd.page.results import Results
 from depthd.publish.places import safe_forms
 from depthd.system import files
+from depthd.system.walking import walk
 
 PIECE_PATIENCE = 30.0  # seconds for the next bytes
 _GRACE = 60.0  # seconds before the rate counts
@@ -165,7 +166,7 @@ class Uploads:
 
     def clear(self) -> None:
         """Remove what a page that was killed has left behind."""
-        for number, (path, _, names) in enumerate(os.walk(self._inbox)):
+        for number, (path, _, names) in enumerate(walk(self._inbox)):
             if number >= _MOST_FOLDERS:
                 return
             parts = [name for name in names if name.startswith(_HIDDEN) and name.endswith(_PART)]

@@ -16,6 +16,7 @@ from pathlib import Path
 from depthd.contract.errors import OutputError
 from depthd.service.actions import Action, Kept
 from depthd.service.place import Place
+from depthd.system.walking import walk
 
 _MADE_AGAIN = ("log", "state")  # by the next daemon
 _KEPT = ("inbox", "work", "outbox", "done", "failed")  # as long as they hold anything
@@ -74,7 +75,7 @@ def _holds(folder: Path) -> bool:
 
 
 def _missed(top: Path) -> Iterator[str]:
-    for _, folders, files in os.walk(top):
+    for _, folders, files in walk(top):
         if _PRIVATE in folders:
             folders.remove(_PRIVATE)
         yield from (name for name in files if top.name != "work" or name == _ORIGINAL)
