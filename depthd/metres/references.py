@@ -140,7 +140,7 @@ def _number(part: object, point: int | None) -> float:
     if isinstance(part, int | float | str) and not isinstance(part, bool):
         try:
             return float(part)
-        except ValueError:
+        except (ValueError, OverflowError):  # the latter of a whole number with 309 digits
             pass
     where = "" if point is None else f"point {point}: "
     raise ReferencesError(f"{where}{part!r} is no number")

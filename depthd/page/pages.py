@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from depthd.contract.errors import FaultCode
 from depthd.contract.formats import Format
+from depthd.contract.names import printable
 from depthd.page.events import news_of
 from depthd.page.index import Entry, set_name
 from depthd.page.present import (
@@ -24,7 +25,7 @@ from depthd.page.present import (
 )
 from depthd.page.results import Failure, closing
 from depthd.page.sending import picture_type
-from depthd.page.site import Site, query, site_of, words_of
+from depthd.page.site import Site, folder_in, query, site_of, words_of
 from depthd.publish.sets import Set
 
 ON_A_PAGE = 48
@@ -43,7 +44,11 @@ def drop(request: Request) -> Response:
     return site.page(
         request,
         "drop",
-        folders=site.cameras.folders(site.outbox.snapshot.folders),
+        folders=[  # those that can be typed
+            each
+            for each in site.cameras.folders(site.outbox.snapshot.folders)
+            if each.isprintable()
+        ],
         folder=query(request).get("folder", ""),
         most=site.config.page.max_upload,
         accept=",".join(
@@ -58,7 +63,7 @@ def gallery(request: Request) -> Response:
     site, asked = site_of(request), query(request)
     snapshot = site.outbox.wait(_PATIENCE)
     text, day = asked.get("text", ""), asked.get("day", "")
-    folder = asked.get("folder", "*")
+    folder = folder_in(request, snapshot.folders, "*")
     chosen = snapshot.choose(text, None if folder == "*" else folder, _span(day))
     page, pages, entries = _cut(chosen, asked.get("page", ""))
     kept = {key: value for key, value in asked.items() if key in ("text", "day", "folder")}
@@ -68,8 +73,8 @@ def gallery(request: Request) -> Response:
         days=list(_by_day(site, entries)),
         count=len(chosen),
         whole=snapshot.whole,
-        folders=snapshot.folders,
-        asked={"text": text, "day": day, "folder": folder},
+        folders=[(printable(each), each == folder) for each in snapshot.folders],
+        asked={"text": text, "day": day},
         page=page,
         pages=pages,
         newer=_link("gallery", kept, page - 1) if page > 1 else "",

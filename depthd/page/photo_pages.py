@@ -6,13 +6,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from depthd.contract.formats import FORMATS
-from depthd.contract.names import SetName
+from depthd.contract.names import SetName, printable
 from depthd.page.index import set_name
 from depthd.page.photos import picture_facts, published, stages, warnings
 from depthd.page.present import key_of, shown, size_in_words
 from depthd.page.results import Opened, closing
 from depthd.page.sending import picture_type
-from depthd.page.site import Site, name_in, query, site_of, words_of
+from depthd.page.site import Site, folder_in, name_in, site_of, words_of
 
 _PATIENCE = 0.6  # seconds for the first look at the folders
 _MOST_PHOTOS = 48  # of a camera, to choose from
@@ -71,12 +71,13 @@ def _neighbours(site: Site, name: SetName) -> tuple[str, str]:
 
 
 def camera(request: Request) -> Response:
-    site, asked = site_of(request), query(request)
+    site = site_of(request)
     snapshot = site.outbox.wait(_PATIENCE)
     folders = site.cameras.folders(snapshot.folders)
-    folder = asked.get("folder", "")
+    folder = folder_in(request, folders)
+    choice = [(printable(each), each == folder) for each in folders]
     if folder not in folders:
-        return site.page(request, "camera", folders=folders, camera=None)
+        return site.page(request, "camera", folders=choice, camera=None)
     chosen = snapshot.choose(folder=folder)[-_MOST_PHOTOS:][::-1]
     names = [set_name(entry) for entry in chosen]
     wanted = name_in(request)
@@ -90,8 +91,9 @@ def camera(request: Request) -> Response:
     return site.page(
         request,
         "camera",
-        folders=folders,
+        folders=choice,
         camera=about,
+        folder=printable(folder),
         folder_key=key_of(SetName.of(folder)),
         photos=[(key_of(each), shown(each)) for each in names],
         key=key_of(found.name) if found else "",

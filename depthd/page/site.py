@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response
 
 from depthd.config import Config
-from depthd.contract.names import SetName
+from depthd.contract.names import SetName, printable
 from depthd.page.access import Gate
 from depthd.page.cameras import Cameras
 from depthd.page.index import Index
@@ -66,7 +66,8 @@ class Site:
             has_password=not self.gate.is_open,
             **context,
         )
-        answer = HTMLResponse(text, status)
+        # Names may be bytes that are no letters; one that no template has escaped harms nobody.
+        answer = HTMLResponse(text.encode(errors="backslashreplace"), status)
         if (asked := query(request).get("language")) in LANGUAGES:
             answer.set_cookie(
                 LANGUAGE_COOKIE, asked, max_age=31_536_000, path="", samesite="strict"
@@ -125,6 +126,14 @@ def number_in(request: Request, key: str) -> int | None:
 def name_in(request: Request) -> SetName:
     """The name that is asked for; it leads nowhere by itself."""
     return SetName.of(query(request).get("name", ""))
+
+
+def folder_in(request: Request, folders: Collection[str], default: str = "") -> str:
+    """The folder that is asked for: by its name, or as pages show it, since forms send letters."""
+    asked = query(request).get("folder", default)
+    if asked in folders:
+        return asked
+    return next((each for each in folders if printable(each) == asked), asked)
 
 
 async def pass_over(request: Request) -> None:

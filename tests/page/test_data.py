@@ -310,6 +310,7 @@ def test_points_go_into_the_file_that_is_named(camera: tuple[Page, Path]) -> Non
         b'{"points": [[1, 2]], "size": [1, 1]}',
         b'{"points": [[1, 2, -3]], "size": [1, 1]}', b'{"points": [[NaN, 2, 3]], "size": [1, 1]}',
         b'{"points": [[1, 2, 3]], "size": null}', b"[" * 50_000,
+        b'{"points": [[1%s, 2, 3]], "size": [1, 1]}' % (b"0" * 309),
     ):  # fmt: skip
         assert page.post("/points?folder=cam1", wrong).status == 400, wrong
     for other in ("cam2", "", "../cam1", str(file)):

@@ -14,7 +14,13 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from nested import nested
 from page.scene import DEADLINE, Page, Scene
+
+from depthd.config import Config
+from depthd.contract.names import printable
+from depthd.page.results import Results
+from depthd.page.upload import Uploads
 
 SECRET = b"nobody may see this"
 ODD = (
@@ -345,6 +351,38 @@ def _target(link: Path) -> str:
         return os.readlink(link)
     except OSError:
         return ""
+
+
+@pytest.mark.parametrize("odd", [b"\xff", b"a\nb", b"a  b", b"\\xfe"])
+def test_a_folder_with_an_odd_name_harms_nobody(
+    page: Page, scene: Scene, odd: bytes, cat: bytes
+) -> None:
+    name = os.fsdecode(odd)
+    scene.publish(f"{name}/cat.jpg", cat, scene.made(cat, formats=("heatmap",)))
+    key = quote(odd, safe="")
+    shown = printable(name)
+    page.wait_until(
+        lambda: f'value="{shown}"'.encode() in page.get("/gallery").content, "folder in the list"
+    )
+    assert page.get("/drop").status == 200
+    for asked in (key, quote(shown)):  # as links have it, and as a form sends it
+        for path in ("gallery", "camera"):
+            answer = page.get(f"/{path}?folder={asked}")
+            assert f'value="{shown}" selected'.encode() in answer.content
+            assert f"name={key}%2Fcat.jpg".encode() in answer.content
+
+
+@pytest.mark.parametrize(
+    "path", ["gallery?text=", "gallery?day=", "drop?folder=", "gallery?folder="]
+)
+def test_what_is_no_text_is_answered(page: Page, path: str) -> None:
+    assert page.get(f"/{path}%ff%ed%a0%80").status == 200
+
+
+def test_folders_inside_each_other_do_not_keep_the_page_from_starting(scene: Scene) -> None:
+    with nested(scene.root / "inbox"):
+        uploads = Uploads(Config(root=scene.root), Results(Config(root=scene.root)))
+        uploads.clear()
 
 
 @pytest.mark.parametrize(
