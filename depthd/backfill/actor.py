@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import partial
 
 from depthd import __version__
 from depthd.backfill import index, lease
@@ -24,7 +25,7 @@ from depthd.backfill.task import Task, on_this_node
 from depthd.backfill.units import Photo, Report, Unit
 from depthd.backfill.worker import Job, PhotoWorker
 from depthd.config.rolling import RollingRanges
-from depthd.contract.errors import DepthdError, ExitCode
+from depthd.contract.errors import DepthdError, ExitCode, PhotoError
 from depthd.contract.manifest import Facts, Manifest
 from depthd.contract.names import set_names
 
@@ -157,12 +158,14 @@ class _Attempt:
             model = facts.model.model_copy(update={"fallback": True})
             facts = facts.model_copy(update={"model": model})
         self._ranges.note(photo.name, self._config.policy(photo.name), facts.depth)
+        make_manifest = partial(self._manifest, answer.job, photo, facts)
         if isinstance(self.output, Shards):
-            shard = self.output.add(answer, key, self._manifest(answer.job, photo, facts, key))
+            shard = self.output.add(answer, key, make_manifest(key))
             return index.done_row(photo, key, facts, shard)
-        fitting = next(set_names(photo.name, ""))
-        manifest = self._manifest(answer.job, photo, facts, fitting.base)
-        self.output.add(answer, fitting.path, manifest)
+        try:
+            self.output.add(answer, next(set_names(photo.name, "")), make_manifest)
+        except PhotoError as error:
+            return index.failed_row(photo, key, error.code, error.detail)
         return index.done_row(photo, key, facts, None)
 
     def _manifest(self, number: int, photo: Photo, facts: Facts, target: str) -> Manifest:
@@ -173,7 +176,7 @@ class _Attempt:
             attempts=1,
             name=photo.name,
             target=target,
-            claimed=self._claimed.pop(number),
+            claimed=self._claimed[number],
             published=datetime.now(UTC),
         )
 

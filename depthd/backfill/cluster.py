@@ -66,14 +66,18 @@ def connect(address: str | None) -> None:
                 logging_level=logging.ERROR,
                 **({} if address else mine),
             )
-    except (RayError, OSError, RuntimeError, ValueError) as error:
+    except Exception as error:  # Ray raises it as it is, too
         where = f"no Ray cluster at {address}" if address else "Ray cannot be started here"
         raise UnavailableError(
-            f"{where}: {str(error).strip().splitlines()[0]}",
+            f"{where}: {_first_line(error)}",
             "look at 'ray status' there, and whether it asks for a token; --address auto takes the "
             "cluster of this machine",
         ) from error
     logging.getLogger("ray.data").setLevel(logging.ERROR)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def nodes() -> list[int]:

@@ -115,6 +115,11 @@ class Joined:
             self._progress.total = planned + self._progress.before
         except DepthdError as error:
             self._count_error = error
+        except Exception as error:  # noqa: BLE001 - whatever it is: nobody knows what is missing
+            self._count_error = TemporaryError(
+                f"the photos that are left cannot be counted: {error}",
+                "run it again; it does what is missing",
+            )
 
     def _note_before(self) -> None:
         before = self._counted.before

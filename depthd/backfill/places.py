@@ -27,6 +27,7 @@ from depthd.contract.errors import (
 # What shows an object only when all of it is there.
 OBJECT_STORES = frozenset({"s3", "gs", "gcs", "abfs", "abfss"})
 _OF_ARROW = OBJECT_STORES | {"hdfs", "viewfs"}
+_LOCAL = ("file", "local")
 _QUERY, _CHAIN = "\ufdd0", "\ufdd1"  # no letters: fsspec cuts an address at a ? or a ::
 _PATIENCE = "60"  # seconds of tries; without credentials Google's own library would take 15 minutes
 
@@ -57,7 +58,7 @@ class Place:
         scheme, mark, rest = text.partition("://")
         if not mark:
             return cls("", "", os.path.abspath(os.path.expanduser(text)))
-        if scheme == "file":
+        if scheme in _LOCAL:
             return cls("", "", os.path.abspath(rest))
         address, _, options = rest.partition("?")
         host, _, path = address.partition("/")
@@ -77,8 +78,8 @@ class Place:
     def file(self, address: str) -> Place:
         """The place of a photo that was listed here, or in a list that lies here."""
         scheme, mark, rest = address.partition("://")
-        if not mark:
-            return Place("", "", address)
+        if not mark or scheme in _LOCAL:
+            return Place("", "", rest if mark else address)
         host, _, path = rest.partition("/")
         return Place(scheme, host, path, self.options if scheme == self.scheme else "")
 
@@ -191,8 +192,13 @@ def _as_path(entry: Entry) -> bytes:
 
 
 def s3_client(place: Place) -> Any:
-    """Of boto3, with the options of an address."""
+    """Of boto3, with the options of an address.
+
+    Raises:
+        OSError: the credentials cannot be had, or an option is wrong.
+    """
     import boto3  # noqa: PLC0415 - only for S3
+    from botocore.exceptions import BotoCoreError  # noqa: PLC0415
 
     options = dict(parse_qsl(place.options))
     more: dict[str, str] = {}
@@ -200,7 +206,10 @@ def s3_client(place: Place) -> Any:
         more["endpoint_url"] = f"{options.get('scheme', 'https')}://{endpoint}"
     if region := options.get("region"):
         more["region_name"] = region
-    return boto3.client("s3", **more)
+    try:
+        return boto3.session.Session().client("s3", **more)  # boto3's own is for one thread
+    except (BotoCoreError, ValueError) as error:
+        raise OSError(str(error)) from error
 
 
 def keys(place: Place) -> Iterator[tuple[str, float]]:

@@ -8,16 +8,26 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from depthd.backfill.places import Place, as_os_error
 from depthd.backfill.units import Photo
-from depthd.contract.errors import FaultCode, PhotoError, TemporaryError, words_of
+from depthd.contract.errors import (
+    DepthdError,
+    FaultCode,
+    OutputError,
+    PhotoError,
+    TemporaryError,
+    UnavailableError,
+    words_of,
+)
 from depthd.system import files
 
 _AHEAD = 8  # photos
@@ -27,6 +37,7 @@ _AWAY = 16  # photos in a row that could not be read, or a whole unit: it is not
 _OWN_FAULT = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
 _BYTES_A_PIXEL = 8  # as the worker has it
 _PIECE = 1 << 22
+_IN_MEMORY = 64_000_000  # bytes of a photo
 
 
 @dataclass(frozen=True)
@@ -77,6 +88,8 @@ class Reader:
                 if fetched.error is None:
                     self._known = fetched.photo
                 elif self._is_away(fetched.error, most):
+                    if isinstance(cause := fetched.error.__cause__, UnavailableError):
+                        raise cause
                     raise TemporaryError(f"the source cannot be read: {fetched.error}")
                 yield fetched
         finally:
@@ -86,7 +99,7 @@ class Reader:
 
     def _is_away(self, error: PhotoError, most: int) -> bool:
         """Whether it is the source rather than this photo that cannot be read."""
-        if not isinstance(error.__cause__, OSError):
+        if error.__cause__ is None:
             return False
         if self._known is not None:
             looked = self._fetch(self._known)
@@ -112,38 +125,74 @@ class Reader:
         except _OWN_FAULT as error:
             words = words_of(error)
             raise PhotoError(FaultCode.UNREADABLE, words) from error
-        except OSError as error:
+        except (OutputError, UnavailableError) as error:
+            # This machine lacks room, or a package: nothing that a photo could have caused.
+            if isinstance(error, OutputError) or isinstance(error.__cause__, ImportError):
+                raise
+            raise _Away(FaultCode.UNREADABLE, str(error)) from error
+        except (OSError, DepthdError, ValueError) as error:  # a list may say anything
             raise _Away(FaultCode.UNREADABLE, str(error)) from error
 
     def _download(self, place: Place) -> int:
         for attempt in range(_TRIES):
-            handle = os.memfd_create("photo")
             try:
-                self._copy(place, handle)
+                return self._copied(place)
             except BaseException as error:
-                os.close(handle)
                 if isinstance(error, _OWN_FAULT) or not isinstance(error, OSError):
                     raise
                 if attempt + 1 == _TRIES:
                     raise
                 place.forget()
                 time.sleep(_PATIENCE * 2**attempt)
-            else:
-                return handle
         raise AssertionError
 
-    def _copy(self, place: Place, handle: int) -> None:
+    def _copied(self, place: Place) -> int:
         with as_os_error(), _open_remote(place) as file:
-            if file.size() > self._limit:
-                words = f"the file has more than {self._limit} bytes"
-                raise PhotoError(FaultCode.TOO_LARGE, words)
-            while piece := file.read(_PIECE):
-                files.write_all(handle, piece)
+            size = file.size()
+            self._check(size)
+            handle = _nameless(size)
+            try:
+                copied = 0
+                while piece := file.read(_PIECE):
+                    copied += len(piece)
+                    self._check(copied)  # whatever it has said before
+                    with _on_this_node():
+                        files.write_all(handle, piece)
+            except BaseException:
+                os.close(handle)
+                raise
+            return handle
+
+    def _check(self, size: int) -> None:
+        if size > self._limit:
+            words = f"the file has more than {self._limit} bytes"
+            raise PhotoError(FaultCode.TOO_LARGE, words)
 
 
 def _open_remote(place: Place) -> Any:
     system, path = place.opened()
     return system.open_input_file(path)
+
+
+def _nameless(size: int) -> int:
+    """An open file for so many bytes, in memory where these are few: several are fetched ahead."""
+    with _on_this_node():
+        if size <= _IN_MEMORY:
+            return os.memfd_create("photo")
+        with tempfile.TemporaryFile() as file:
+            return os.dup(file.fileno())
+
+
+@contextmanager
+def _on_this_node() -> Iterator[None]:
+    """What goes wrong is no fault of a photo or of the source."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"this node has no room for a photo: {words_of(error)}",
+            "make room in memory or in the folder TMPDIR",
+        ) from error
 
 
 class _Away(PhotoError):

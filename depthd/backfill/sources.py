@@ -6,9 +6,10 @@ folders one folder. Knows names and addresses; reads no photo.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator
-from typing import Any
+from functools import partial
 
 import pyarrow as pa
 from pyarrow import csv, parquet
@@ -24,6 +25,8 @@ from depthd.intake.patterns import Names
 LISTS = (".parquet", ".csv")
 _COLUMN = "address"
 _ROWS = 10_000  # of a list in memory
+_LONGEST_PATH = 4096  # letters
+_Folder = tuple[Place, str]  # and what the names in it begin with
 
 
 def photos(place: Place, intake: Intake) -> Iterator[Photo]:
@@ -39,7 +42,7 @@ def photos(place: Place, intake: Intake) -> Iterator[Photo]:
             yield from _in_bucket(place, _names(intake))
         else:
             yield from _in_folders(place, intake)
-    except (OSError, pa.ArrowInvalid) as error:
+    except (OSError, ValueError, KeyError) as error:  # PyArrow's own are kinds of these
         raise NoInputError(f"{printable(place.address)} cannot be listed: {error}") from error
 
 
@@ -55,27 +58,44 @@ def _in_bucket(place: Place, names: Names) -> Iterator[Photo]:
 
 
 def _in_folders(place: Place, intake: Intake) -> Iterator[Photo]:
-    names = _names(intake)
     look = _local_entries if place.is_local else entries
     list(look(place))  # the top must be there
+    inside = partial(_inside, look, _names(intake), intake.recursive)
+    under_way = [inside(place, "")]  # calls of itself would end in a RecursionError
+    while under_way:
+        found = next(under_way[-1], None)
+        if found is None:
+            under_way.pop()
+        elif isinstance(found, Photo):
+            yield found
+        else:
+            under_way.append(inside(*found))
 
-    def walk(folder: Place, prefix: str, look: Callable[[Place], Iterator[Entry]]) -> Any:
-        try:
-            found = list(look(folder))
-        except OSError as error:  # one that is closed is a failure of its own, not the end
-            yield Photo(prefix, folder.address, trouble=words_of(error))
-            return
-        for entry in found:
-            name, here = prefix + entry.name, folder.below(entry.name)
-            if names.skips(name):
-                continue
-            if entry.is_folder:
-                if intake.recursive:
-                    yield from walk(here, f"{name}/", look)
-            elif names.wants(name):
-                yield Photo(name, here.address)
 
-    yield from walk(place, "", look)
+def _inside(
+    look: Callable[[Place], Iterator[Entry]],
+    names: Names,
+    recursive: bool,
+    folder: Place,
+    prefix: str,
+) -> Iterator[Photo | _Folder]:
+    """Photos of one folder and the folders in it, in order."""
+    try:
+        if len(prefix) > _LONGEST_PATH:  # a store may have no limit, and folders without end
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))  # noqa: TRY301
+        found = list(look(folder))
+    except OSError as error:  # one that is closed is a failure of its own, not the end
+        yield Photo(prefix, folder.address, trouble=words_of(error))
+        return
+    for entry in found:
+        name, here = prefix + entry.name, folder.below(entry.name)
+        if names.skips(name):
+            continue
+        if entry.is_folder:
+            if recursive:
+                yield here, f"{name}/"
+        elif names.wants(name):
+            yield Photo(name, here.address)
 
 
 def _local_entries(place: Place) -> Iterator[Entry]:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
+from nested import nested
 
 pytest.importorskip("pyarrow", reason="needs pyarrow: pip install 'depthd[test-cluster]'")
 
 from depthd.backfill.index import Index, failed_row, part_name
-from depthd.backfill.places import Place
+from depthd.backfill.places import Entry, Place
 from depthd.backfill.plan import Plan
 from depthd.backfill.sources import photos
 from depthd.backfill.store import open_store
 from depthd.backfill.units import Photo, Unit
 from depthd.config import Intake
 from depthd.contract.errors import FaultCode, NoInputError, UsageError
+
+from .conftest import needs
 
 FIRST, SECOND, THIRD = (f"2026112{day}T000000Z" for day in range(3))
 
@@ -137,6 +141,44 @@ def test_folders_are_walked_in_order_and_nothing_is_followed(tmp_path: Path) -> 
     found = list(photos(Place.of(str(tmp_path)), Intake()))
     assert [photo.name for photo in found] == ["a.jpg", "a/b.jpg", "ab.jpg"]
     assert found == sorted(found, key=lambda photo: photo.order)
+
+
+def test_folders_may_be_as_deep_as_paths_are(tmp_path: Path) -> None:
+    with nested(tmp_path) as innermost:
+        found = list(photos(Place.of(str(tmp_path)), Intake()))
+    assert [photo.name for photo in found] == [f"{innermost}/x.jpg"]
+
+
+def test_folders_without_end_have_one() -> None:
+    """As a store may imitate them."""
+    place = Place.of("ftp://h/top")
+    with patch("depthd.backfill.sources.entries", lambda _: iter([Entry("d" * 100, True)])):
+        (found,) = photos(place, Intake())
+    assert found.trouble == "File name too long"
+
+
+def test_a_list_that_is_none_is_said(tmp_path: Path) -> None:
+    import pyarrow as pa  # noqa: PLC0415
+    from pyarrow import parquet  # noqa: PLC0415
+
+    path = tmp_path / "list.parquet"
+    place = Place.of(str(path))
+    ends = pa.array([0, 2, 4], pa.int32()).buffers()[1]
+    not_text = pa.Array.from_buffers(pa.string(), 2, [None, ends, pa.py_buffer(b"ab\xff\xfe")])
+    parquet.write_table(pa.table({"address": not_text}), path)
+    with pytest.raises(NoInputError, match="cannot be listed"):
+        list(photos(place, Intake()))
+    twice = pa.table([pa.array(["/a.jpg"])] * 2, names=["address", "address"])
+    parquet.write_table(twice, path)
+    with pytest.raises(NoInputError, match="cannot be listed"):
+        list(photos(place, Intake()))
+
+
+def test_credentials_that_cannot_be_had_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    needs("boto3")
+    monkeypatch.setenv("AWS_PROFILE", "of-nobody")
+    with pytest.raises(NoInputError, match="of-nobody"):
+        list(photos(Place.of("s3://bucket/photos"), Intake()))
 
 
 def test_lists_say_where_photos_are(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
@@ -9,13 +10,14 @@ import os
 import subprocess
 import sys
 import tarfile
+import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
+from unittest.mock import MagicMock, patch
 
 import pytest
 
@@ -23,7 +25,7 @@ pytest.importorskip("pyarrow", reason="needs pyarrow: pip install 'depthd[test-c
 pytest.importorskip("duckdb", reason="needs duckdb: pip install 'depthd[test-cluster]'")
 
 import depthd
-from depthd.backfill import actor, store
+from depthd.backfill import actor, reading, store
 from depthd.backfill.actor import UnitWorker
 from depthd.backfill.index import Index
 from depthd.backfill.lease import leased
@@ -37,7 +39,13 @@ from depthd.backfill.task import Task, claim, with_network
 from depthd.backfill.units import Photo, Report, Unit
 from depthd.backfill.worker import Job
 from depthd.config import Config, Model
-from depthd.contract.errors import FaultCode, OutputError, TemporaryError, UsageError
+from depthd.contract.errors import (
+    FaultCode,
+    OutputError,
+    TemporaryError,
+    UnavailableError,
+    UsageError,
+)
 from depthd.model.weights import find_weights
 
 from .archive import fill, in_shards, photo, rows, shards
@@ -327,6 +335,96 @@ def test_photos_that_cannot_be_read_are_rows(task: Task, do: Any) -> None:
         "pipe.jpg": "it is no regular file",
         "z/": "Permission denied",
     }
+
+
+def test_addresses_that_lead_nowhere_are_rows(task: Task, do: Any) -> None:
+    """A list may say anything; one line of it must not end every run."""
+    fill(folder(task), 2)
+    os.mkfifo(folder(task) / "pipe.jpg")
+    top = str(folder(task))
+    bad = [f"{top}/a\0b.jpg", "", "nothing://there/x.jpg", "s3:///x.jpg", "gs://", "://x"]
+    bad += ["ftp://127.0.0.1:port/x.jpg", f"file://{top}/pipe.jpg", "file:///dev/zero"]
+    chosen = [Photo(f"{number}.jpg", address) for number, address in enumerate(bad)]
+    good = Photo("good.jpg", f"file://{top}/day0/p000000.v1.jpg")
+    report = do(photos=[*chosen, *listed(task), good])
+    assert (report.done, report.failed, report.error) == (3, len(bad), "")
+    assert {row["code"] for row in rows(target(task)) if not row["done"]} == {"unreadable"}
+
+
+def test_what_only_this_machine_lacks_fails_no_photo(task: Task) -> None:
+    fill(folder(task), 1)
+    photos = [*listed(task), Photo("x.jpg", "ftp://127.0.0.1/x.jpg")]
+    with patch("fsspec.core.url_to_fs", side_effect=ImportError("no package")):
+        read = Reader(task.source, 1_000_000).read(photos)
+        next(read).close()
+        with pytest.raises(UnavailableError, match="no package"):
+            next(read)
+
+
+def test_a_file_is_bounded_whatever_the_store_says_of_it(task: Task) -> None:
+    file = MagicMock(size=lambda: 0)
+    file.read.side_effect = [bytes(4_000_000)] * 5  # then it raises
+    file.__enter__.return_value = file
+    with patch("depthd.backfill.reading._open_remote", return_value=file):
+        (fetched,) = Reader(task.source, 1_000_000).read([Photo("x.jpg", "ftp://h/x.jpg")])
+    assert fetched.error is not None
+    assert fetched.error.code == "too_large"
+
+
+def test_large_files_do_not_lie_in_memory(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "_IN_MEMORY", 10)
+    for size, place in ((10, "/memfd:photo"), (11, tempfile.gettempdir())):
+        file = io.BytesIO(bytes(size))
+        file.size = lambda size=size: size  # type: ignore[attr-defined]
+        with patch("depthd.backfill.reading._open_remote", return_value=file):
+            (fetched,) = Reader(task.source, 1_000_000).read([Photo("x.jpg", "ftp://h/x.jpg")])
+        assert os.readlink(f"/proc/self/fd/{fetched.handle}").startswith(place)
+        assert os.fstat(fetched.handle).st_size == size
+        fetched.close()
+
+
+def test_names_that_the_target_has_no_place_for_are_rows(task: Task, do: Any) -> None:
+    names = fill(folder(task), 3)
+    for name in ("b.jpg", "b.jpg.json/c.jpg", "d.jpg.heatmap.png/e.jpg", "d.jpg"):
+        (folder(task) / name).parent.mkdir(exist_ok=True)
+        (folder(task) / name).write_bytes(photo(7))
+    report = do(layout="files")
+    assert (report.done, report.failed, report.error) == (5, 2, "")
+    found = {row["name"]: row["code"] for row in rows(target(task)) if not row["done"]}
+    assert len(found) == 2
+    assert set(found.values()) == {"no_place"}
+    held = {path for path in target(task).rglob("*") if path.name.endswith(".part")}
+    assert not held
+    assert names <= {row["name"] for row in rows(target(task)) if row["done"]}
+
+
+def test_a_name_that_the_target_refuses_gets_a_portable_one(
+    task: Task, do: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As exFAT refuses a colon."""
+    (folder(task) / "a:b.jpg").write_bytes(photo(1))
+    monkeypatch.setattr(store, "_HiddenFile", _WithoutColons)
+    assert do(layout="files").done == 1
+    (manifest,) = (target(task) / "files").glob("*.json")
+    assert manifest.name.startswith("a_b~")
+    listed = json.loads(manifest.read_bytes())["files"]
+    assert all((manifest.parent / file["name"]).exists() for file in listed)
+
+
+class _WithoutColons(store._HiddenFile):
+    def __init__(self, final: Path, *, replaces: bool = True) -> None:
+        if ":" in final.name:
+            raise OSError(errno.EINVAL, "Invalid argument")
+        super().__init__(final, replaces=replaces)
+
+
+def test_a_target_that_is_full_fails_no_photo(task: Task, do: Any) -> None:
+    fill(folder(task), 2)
+    full = OSError(errno.ENOSPC, "No space left on device")
+    with patch.object(store._HiddenFile, "write", side_effect=full):
+        report = do(layout="files")
+    assert "No space left" in report.error
+    assert not list(target(task).glob("index/*"))
 
 
 def test_a_store_that_is_away_fails_no_photo(task: Task, do: Any) -> None:
