@@ -24,6 +24,7 @@ _TOGETHER = 1000  # names remembered at a time, beside those that were not taken
 _FIRST, _LONGEST = 1.0, 300.0  # seconds of backoff
 _LOOK_AGAIN = 1.0  # seconds, at what is not home yet
 _DOUBLINGS = 20
+_LONGEST_REASON = 600  # letters; an answer of a web server may have 64,000 in its first line
 _FORMER = 60.0  # seconds for the thread in whose place this one comes
 
 
@@ -251,6 +252,7 @@ class Sender:
         except Exception as error:  # noqa: BLE001 - also a fault of the receiver's: nothing is lost
             is_known = isinstance(error, (Untaken, OSError))
             reason = str(error) if is_known else f"{type(error).__name__}: {error}"
+            reason = reason[:_LONGEST_REASON]  # kept for each that was not taken
             if not self._ends.is_set():
                 rest.failed(time.monotonic())
                 self._refuse(name, since, photo, reason)

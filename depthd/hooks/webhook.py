@@ -66,7 +66,8 @@ class Webhook:
             connection.sock = self._secured(plain)
             connection.request("POST", path, piece.body, headers)
             answer = connection.getresponse()
-            words = answer.read(_ANSWER)
+            is_taken = 200 <= answer.status < 300  # whatever becomes of the rest
+            words = b"" if is_taken else answer.read(_ANSWER)
         except (OSError, http.client.HTTPException, ValueError) as error:
             reason = str(error) or type(error).__name__
             if time.monotonic() >= deadline:  # the line was cut here, not there
@@ -78,7 +79,7 @@ class Webhook:
             if (line := self._line) is not None:
                 self._line = None
                 line.close()
-        if not 200 <= answer.status < 300:
+        if not is_taken:
             said = words.decode(errors="replace").strip()
             raise Untaken(f"{answer.status} {answer.reason}" + (f": {said}" if said else ""))
 

@@ -215,6 +215,19 @@ def test_anything_but_2xx_has_not_taken_it(serve: Serve, code: int) -> None:
         Webhook(server.address, None, _LONG).tell(NEWS)
 
 
+def test_2xx_has_taken_it_whatever_becomes_of_the_rest(serve: Serve) -> None:
+    over = threading.Event()
+
+    def promise(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("transfer-encoding", "chunked")
+        handler.end_headers()
+        over.wait(_LONG)
+
+    Webhook(serve(promise).address, None, 0.5).tell(NEWS)
+    over.set()
+
+
 def test_nobody_there_has_not_taken_it() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))

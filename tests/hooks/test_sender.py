@@ -381,6 +381,22 @@ def test_a_fault_of_the_receiver_loses_nothing(scene: Scene) -> None:
     assert failed == ["ValueError: no ASCII", "RuntimeError: no thread"]
 
 
+def test_a_reason_is_kept_to_a_length(scene: Scene) -> None:
+    errors: list[Exception] = [Untaken("x" * 65_000), RuntimeError("y" * 65_000)]
+
+    def refuses(_: str) -> bool:
+        if errors:
+            raise errors.pop(0)
+        return False
+
+    scene.receiver.refuses = refuses
+    scene.put("1")
+    scene.sender.start()
+    scene.wait_empty()
+    failed = [fields["reason"] for event, fields in scene.said if event is Event.HOOK_FAILED]
+    assert [len(reason) for reason in failed] == [600, 600]
+
+
 def test_news_is_heard_of_after_somebody_has_emptied_the_queue(scene: Scene) -> None:
     """While the receiver is left in peace for a long time."""
     scene.sender._new.until = time.monotonic() + 0.05
