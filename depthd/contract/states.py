@@ -1,6 +1,7 @@
 """The states of a photo and the only transitions between them.
 
-This table is the whole truth: the spool enforces it, the tests walk it, the documentation shows it.
+This table is the whole truth: the supervisor's table of jobs enforces it, the tests walk it, the
+documentation shows it.
 """
 
 from __future__ import annotations

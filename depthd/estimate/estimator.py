@@ -1,7 +1,8 @@
 """Photo in, depth out: the public Python interface and the very code that the worker runs.
 
 Three stages that may run in different threads: `prepare` (CPU, one photo each), `infer` (the
-engine; one at a time), `finish`. Knows decoder, transform and engine; writes no files.
+engine; as many at once as it has streams), `finish`. Knows decoder, transform and engine; writes no
+files.
 """
 
 from __future__ import annotations
@@ -72,8 +73,8 @@ class DepthEstimator:
     inherited refuses to work. `Config` can be pickled and sent to spawned processes.
 
     Args:
-        config: model.*, worker.max_pixels, intake.include (which decoders are loaded) and
-            output.size, .formats are used.
+        config: model.*, worker.max_pixels, intake.include (which decoders are loaded), and for
+            photos without a policy of their own the section output are used.
         state: folder for weights and converted models; by default that of `config`, and without
             a `config` one in the user's cache.
         report: called with what is being done (finding, downloading, converting).

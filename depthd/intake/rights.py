@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from depthd.system.hard_links import are_guarded, is_givers_own
+
 
 class Refusal(StrEnum):
     """Why an entry is left alone."""
@@ -72,7 +74,8 @@ class Folder:
         """
         if (kind := kind_refusal(about)) is not None:
             return kind
-        if about.st_nlink > 1 and not _LINKS_ARE_GUARDED and not self._shares(about):
+        is_foreign = about.st_nlink > 1 and not is_givers_own(about, self.owner, self.group)
+        if is_foreign and not _LINKS_ARE_GUARDED:
             return Refusal.FOREIGN_LINK
         if self.mode & stat.S_ISVTX and not self._may_move_sticky(about):
             return Refusal.IMMOVABLE
@@ -90,15 +93,6 @@ class Folder:
             return False
         return True
 
-    def _shares(self, about: os.stat_result) -> bool:
-        """Whether who may write the folder may write the file as well.
-
-        Without `fs.protected_hardlinks` anybody can link somebody else's file into the inbox.
-        """
-        if about.st_uid == self.owner:
-            return True
-        return about.st_gid == self.group and bool(about.st_mode & stat.S_IWGRP)
-
     def _may_move_sticky(self, about: os.stat_result) -> bool:
         return os.geteuid() in {about.st_uid, self.owner} or _OVERRULES_OWNERS
 
@@ -110,13 +104,6 @@ def kind_refusal(about: os.stat_result) -> Refusal | None:
     return Refusal.SYMLINK if stat.S_ISLNK(about.st_mode) else Refusal.SPECIAL
 
 
-def _links_are_guarded() -> bool:
-    """Whether the kernel lets people link only to files that they may write."""
-    with suppress(OSError):
-        return Path("/proc/sys/fs/protected_hardlinks").read_text(encoding="ascii").strip() == "1"
-    return False
-
-
 def _overrules_owners() -> bool:
     with suppress(OSError, ValueError, StopIteration):
         lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
@@ -125,5 +112,5 @@ def _overrules_owners() -> bool:
     return False
 
 
-_LINKS_ARE_GUARDED = _links_are_guarded()
+_LINKS_ARE_GUARDED = are_guarded()
 _OVERRULES_OWNERS = _overrules_owners()

@@ -1,4 +1,4 @@
-"""Manifests and error notes, read where others can write.
+"""Manifests and notes, read where others can write.
 
 Whatever is wrong with such a file (too large, nested too deep, no rights, a FIFO) means that it is
 none of ours; nothing it says is believed unless the file is our own. Knows files, no configuration.
@@ -27,7 +27,8 @@ def read_ours(name: str, folder: int, owner: int, kind: str = "") -> dict[str, A
         name: in the open `folder`.
         folder: its handle.
         owner: user id that our own files have there. Only root can give a file away.
-        kind: manifest or error, in whatever version; where it is given anything else is none.
+        kind: manifest, error or skipped, in whatever version; where it is given anything else is
+            none.
 
     Raises:
         OSError: it is there and ours, and cannot be read now.

@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from depthd.config import Config
@@ -35,13 +34,12 @@ from depthd.spool.jobs import (
     write_first_record,
     write_record,
 )
-from depthd.system import files
+from depthd.system import files, hard_links
 
 if TYPE_CHECKING:
     from depthd.intake import Candidate
 
 _LOCK = ".lock"
-_PROTECTED_LINKS = Path("/proc/sys/fs/protected_hardlinks")
 # The photo's folder does not give it away, or it lies on a disk of its own.
 _IMMOVABLE = frozenset({errno.EACCES, errno.EPERM, errno.EXDEV, errno.EBUSY, errno.EINVAL})
 
@@ -84,7 +82,7 @@ class Spool:
             self._folders = Folders(self.work, self.instance)
             self._last_stamp = 0.0
             self._turn = threading.Lock()  # one thread at a time gives stamps, or tidies up
-            self._links_are_protected = _are_links_protected()
+            self._links_are_guarded = hard_links.are_guarded()
             self._abandoned: list[str] = []  # jobs that came to nothing, whose folders are left
             if not files.can_rename(self._inbox, self.work):
                 raise ConfigurationError(  # noqa: TRY301
@@ -155,10 +153,8 @@ class Spool:
 
     def _may_link(self, photo: os.stat_result, folder: os.stat_result) -> bool:
         """Whether it was for whoever made this name to give: else the kernel sees to that."""
-        return (
-            self._links_are_protected
-            or photo.st_uid == folder.st_uid
-            or (photo.st_gid == folder.st_gid and bool(photo.st_mode & stat.S_IWGRP))
+        return self._links_are_guarded or hard_links.is_givers_own(
+            photo, folder.st_uid, folder.st_gid
         )
 
     def _take(self, job: Job, name: SetName, source: int, candidate: Candidate) -> Job:
@@ -342,14 +338,6 @@ class Spool:
             return None
         job = read_job(path, self._config.policy) or _nameless(name)
         return job if job.id == name else replace(job, id=name)
-
-
-def _are_links_protected() -> bool:
-    """Whether only who may write a file can give it another name."""
-    try:
-        return _PROTECTED_LINKS.read_text().strip() == "1"
-    except OSError:
-        return False
 
 
 def _nameless(job_id: str) -> Job:

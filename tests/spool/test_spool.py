@@ -130,7 +130,7 @@ def test_a_link_is_only_taken_where_it_was_for_its_maker_to_give(
     setting = tmp_path / "protected_hardlinks"
     if protected is not None:
         setting.write_text(f"{protected}\n")
-    monkeypatch.setattr("depthd.spool.spool._PROTECTED_LINKS", setting)
+    monkeypatch.setattr("depthd.system.hard_links._SETTING", setting)
     drop(tmp_path)
     path = tmp_path / "inbox/cam/a.jpg"
     os.chown(path, owner, -1)
