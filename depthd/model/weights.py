@@ -106,10 +106,7 @@ def adopt_file(spec: ModelSpec, source: Path, state: Path) -> Weights:
         UnavailableError: it is not the published file.
         OutputError: state/ cannot be written.
     """
-    try:
-        sha256 = sha256_file(source)
-    except OSError as error:
-        raise NoInputError(f"cannot read {source}: {error.strerror}") from error
+    sha256 = _digest(source)
     pin = Pin(spec, state)
     if not spec.url or not sha256.startswith(spec.sha256_prefix):
         raise UnavailableError(
@@ -129,10 +126,18 @@ def adopt_file(spec: ModelSpec, source: Path, state: Path) -> Weights:
                 raise OutputError(f"the copy in {target.parent} differs from {source}")
             publish(temporary, target)
     except OSError as error:
+        _digest(source)  # a stick may have been pulled out
         raise OutputError(f"cannot write to {target.parent}: {error.strerror or error}") from error
     weights = _published(spec, target, sha256, "state folder", pin)
     _pin(weights, state, lambda _: None)
     return weights
+
+
+def _digest(source: Path) -> str:
+    try:
+        return sha256_file(source)
+    except OSError as error:
+        raise NoInputError(f"cannot read {source}: {error.strerror}") from error
 
 
 def weights_path(spec: ModelSpec, state: Path) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -276,6 +277,21 @@ def test_offline_asks_nobody(box: Box) -> None:
         box.mirror(url)
         assert find_weights(Model(), box.state, report=print, online=False).fallback
     assert script.asked == []
+
+
+def test_a_stick_that_is_pulled_out_is_not_blamed_on_the_state_folder(
+    box: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stick = box.put(tmp_path / "stick" / "x.pt")
+    copyfile = shutil.copyfile
+
+    def pulled_out(source: Path, target: Path) -> None:
+        source.unlink()
+        copyfile(source, target)
+
+    monkeypatch.setattr(shutil, "copyfile", pulled_out)
+    with pytest.raises(NoInputError, match=f"cannot read {stick}"):
+        adopt_file(MODELS["midas_small"], stick, box.state)
 
 
 def test_adopted_file_is_found(box: Box, tmp_path: Path) -> None:
