@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from depthd.cli.options import Configured, configured
+from depthd.cli.options import Configured, configured, path_option
 from depthd.contract.errors import ExitCode
 
 
@@ -20,14 +20,14 @@ def command() -> None:
 @click.argument("camera", metavar="CAMERA")
 @click.option(
     "--photo",
-    type=click.Path(path_type=Path),
+    type=path_option,
     metavar="FILE",
     help="Photo to look at; else the newest of this camera in done/.",
 )
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=path_option,
     metavar="FILE",
     help="JPEG to write; else CAMERA.points.jpg in this folder.",
 )

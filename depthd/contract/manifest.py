@@ -30,6 +30,13 @@ Moment = Annotated[
 ]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Milliseconds = Annotated[float, Field(ge=0)]
+Shown = Annotated[
+    tuple[float, float] | None,
+    Field(
+        description="heatmap and preview: depth drawn darkest and brightest, in metres where the "
+        "manifest has metres",
+    ),
+]
 
 
 class Part(BaseModel):
@@ -156,11 +163,7 @@ class FileFacts(Part):
     bytes: int = Field(ge=0)
     scale: float | None = None
     offset: float | None = None
-    shown: tuple[float, float] | None = Field(
-        None,
-        description="heatmap and preview: depth drawn darkest and brightest, in metres where the "
-        "manifest has metres",
-    )
+    shown: Shown = None
 
 
 class OutputFile(Part):
@@ -173,11 +176,7 @@ class OutputFile(Part):
     bytes: int = Field(ge=0)
     scale: float | None = None
     offset: float | None = None
-    shown: tuple[float, float] | None = Field(
-        None,
-        description="heatmap and preview: depth drawn darkest and brightest, in metres where the "
-        "manifest has metres",
-    )
+    shown: Shown = None
 
     @classmethod
     def of(cls, facts: FileFacts, target: str) -> OutputFile:

@@ -9,12 +9,10 @@ from PIL import AvifImagePlugin, features
 from depthd.contract.errors import FaultCode
 from depthd.decode.boxes import check_boxes
 from depthd.decode.common import Decoded, Header, Reader, library
-from depthd.decode.pixels import from_pillow
+from depthd.decode.pixels import from_pillow, orientation_of
 
 if not features.check("avif"):
     raise ImportError("AVIF needs a Pillow with libavif")
-
-_ORIENTATION = 0x0112
 
 
 def _open(data: bytes) -> AvifImagePlugin.AvifImageFile:
@@ -26,9 +24,9 @@ def _read_header(data: bytes) -> Header:
     check_boxes(data)
     image = _open(data)
     with library(FaultCode.DAMAGED):
-        orientation = image.getexif().get(_ORIENTATION, 1)
+        orientation = orientation_of(image)
     notes = ("the first picture of a sequence was taken",) * image.is_animated
-    return Header("avif", *image.size, orientation if orientation in range(1, 9) else 1, notes)
+    return Header("avif", *image.size, orientation, notes)
 
 
 def _decode(data: bytes, _header: Header, _reduce_to: int | None) -> Decoded:

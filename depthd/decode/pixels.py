@@ -11,6 +11,7 @@ from PIL import Image, ImageColor, ImageFile  # noqa: F401 - Pillow would load t
 
 from depthd.contract.errors import FaultCode, PhotoError
 from depthd.decode.common import Decoded, Pixels, library
+from depthd.decode.tiff_directory import ORIENTATION
 
 _BITS = (8, 10, 12, 14, 16)  # of sensors and converters
 _FLIPS = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}  # 1 left and right, 0 top and bottom, -1 both
@@ -77,6 +78,12 @@ def _over_white(image: Image.Image) -> Decoded:
     background.alpha_composite(image)
     notes = ("transparent parts were put over white",)
     return Decoded(np.asarray(background.convert("RGB")), notes)
+
+
+def orientation_of(image: Image.Image) -> int:
+    """1 to 8, as its EXIF says; 1 where that is missing or nonsense."""
+    said = image.getexif().get(ORIENTATION, 1)
+    return said if said in range(1, 9) else 1
 
 
 def upright(pixels: Pixels, orientation: int) -> Pixels:

@@ -25,7 +25,13 @@ from depthd.decode.decoder import Header, Photo, check_cost, load_decoders
 from depthd.decode.lens import read_lens
 from depthd.estimate.estimate import Estimate, Info, metres_facts
 from depthd.estimate.pictures import Picture, as_photo
-from depthd.estimate.transform import network_size, output_size, preprocess, resize_depth
+from depthd.estimate.transform import (
+    network_size,
+    output_size,
+    preprocess,
+    resize_depth,
+    with_longest_side,
+)
 from depthd.metres.lens import Lens
 from depthd.metres.references import References, Undetermined
 from depthd.model.engine import open_engine
@@ -146,10 +152,12 @@ class DepthEstimator:
         decoded = clock.lap()
         size = network_size(photo.width, photo.height, self.config.model.input_size)
         batch = preprocess(photo.pixels, size)
-        thumbnail = _reduced(photo, PREVIEW_SIDE) if Format.PREVIEW in policy.formats else None
-        picture, lens = None, None
+        thumbnail, picture, lens = None, None, None
+        if Format.PREVIEW in policy.formats:
+            thumbnail = with_longest_side(photo.pixels, PREVIEW_SIDE)
         if _IN_SPACE & set(policy.formats):
-            picture = _reduced(photo, min(PICTURE_SIDE, max(self._output_size(photo, policy))))
+            side = min(PICTURE_SIDE, max(self._output_size(photo, policy)))
+            picture = with_longest_side(photo.pixels, side)
             lens = read_lens(data) if isinstance(data, bytes) else None
         return Prepared(
             batch=batch,
@@ -264,15 +272,6 @@ def _read(path: str | Path) -> bytes:
         return Path(path).read_bytes()
     except OSError as error:
         raise NoInputError(f"{path}: {error.strerror}") from error
-
-
-def _reduced(photo: Photo, side: int) -> NDArray[np.uint8]:
-    """The photo with this longest side."""
-    scale = side / max(photo.pixels.shape[:2])
-    height, width = photo.pixels.shape[:2]
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    kind = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(photo.pixels, size, interpolation=kind), np.uint8)
 
 
 def describe(depth: NDArray[np.float32], raw: NDArray[np.float32]) -> manifest.Depth:

@@ -11,10 +11,9 @@ from PIL import Image
 from depthd.decode.common import Pixels
 from depthd.decode.decoder import Photo
 from depthd.decode.numbers import from_numbers
-from depthd.decode.pixels import from_pillow, upright
+from depthd.decode.pixels import from_pillow, orientation_of, upright
 
 Picture = NDArray[np.uint8] | Image.Image
-_ORIENTATION = 0x0112
 _TAKEN = (
     "a photo is a path, the bytes of a file, a PIL image, or a uint8 array of (height, width), "
     "(height, width, 3) RGB or (height, width, 4) RGBA"
@@ -29,8 +28,7 @@ def as_photo(picture: Any) -> Photo:
         PhotoError: the image's file is damaged.
     """
     if isinstance(picture, Image.Image):
-        orientation = picture.getexif().get(_ORIENTATION, 1)
-        orientation = orientation if orientation in range(1, 9) else 1
+        orientation = orientation_of(picture)
         kind = (picture.format or "image").lower()
     elif isinstance(picture, np.ndarray):
         picture, orientation, kind = _image_of(picture), 1, "array"

@@ -100,6 +100,15 @@ def _resize_by_rows(pixels: NDArray[np.uint8], width: int, height: int) -> NDArr
     return resized
 
 
+def with_longest_side(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Pixels (H, W, 3) smaller or larger, so that their longer side has so many."""
+    height, width = pixels.shape[:2]
+    scale = side / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    kind = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(pixels, size, interpolation=kind), np.uint8)
+
+
 def resize_depth(depth: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
     """Bicubic resize of the network's output, as torch's interpolate(align_corners=False).
 

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from depthd.estimate.transform import with_longest_side
 from depthd.render.preview import encode_jpeg
 
 _SIDE = 1280  # longest side of the drawing
@@ -31,11 +32,8 @@ class Mark:
 
 def draw_marks(photo: NDArray[np.uint8], marks: Sequence[Mark]) -> bytes:
     """JPEG of a photo, uint8 (H, W, 3) RGB, with the marks; green used, red thrown out."""
-    height, width = photo.shape[:2]
-    scale = _SIDE / max(height, width)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    kind = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    canvas = np.ascontiguousarray(cv2.resize(photo, size, interpolation=kind), np.uint8)
+    scale = _SIDE / max(photo.shape[:2])
+    canvas = np.ascontiguousarray(with_longest_side(photo, _SIDE))
     for mark in marks:
         centre = (round(mark.x * scale), round(mark.y * scale))
         colour = _NEXT if mark.is_used is None else _USED if mark.is_used else _THROWN
