@@ -11,7 +11,7 @@ from depthd.training.scenes.light import light_outside, warm
 from depthd.training.scenes.people import person
 from depthd.training.scenes.plants import bush, tall_plant, tree
 from depthd.training.scenes.roadside import building, car, pole
-from depthd.training.scenes.rooms import along_wall, floor_clutter, inside, poster, shell
+from depthd.training.scenes.rooms import along_wall, floor_clutter, inside, partition, poster, shell
 from depthd.training.scenes.stage import Frame, Stage
 from depthd.training.scenes.view import View, ViewMaker
 
@@ -23,6 +23,9 @@ def room(stage: Stage) -> ViewMaker:
     for _ in range(int(stage.between(0.25, 0.7) * wide * deep) + 2):
         along_wall(stage, wide, deep, stage.pick(*FURNITURE))
     floor_clutter(stage, wide, deep, stage.count(0, 8))
+    for _ in range(stage.pick(0, 0, 1, 2)):
+        place = (stage.between(-0.4, 0.4) * wide, stage.between(-0.4, 0.4) * deep, 0)
+        partition(stage, Frame(place, stage.between(0, 6.3)))
     return lambda: inside(stage, wide, deep, tall)
 
 

@@ -133,6 +133,21 @@ def poster(stage: Stage, side: Frame, size: float) -> None:
     stage.plane(look, side, (0, -0.012, 0), shape, (np.pi / 2, 0, 0))
 
 
+def partition(stage: Stage, frame: Frame) -> None:
+    """A board that stands in the room: a screen, a whiteboard, the side of a booth."""
+    wide, tall = stage.between(0.8, 2.6), stage.between(0.9, 2.0)
+    look = stage.pick(materials.paint, materials.wall, materials.cloth, materials.picture)(stage)
+    low, thick = stage.pick(0.0, stage.between(0, 0.5)), stage.between(0.02, 0.12)
+    stage.box(look, frame, (0, 0, low + tall / 2), (wide, thick, tall))
+    if low:
+        leg = materials.metal(stage)
+        for side in (-1, 1):
+            stage.box(leg, frame, (side * wide * 0.45, 0, low / 2), (0.04, 0.04, low))
+            stage.box(leg, frame, (side * wide * 0.45, 0, 0.02), (0.06, 0.6, 0.04))
+    if stage.chance(0.3):
+        poster(stage, frame.at(0, -thick / 2 - 0.01, low + tall / 2), min(tall, wide) * 0.6)
+
+
 def along_wall(
     stage: Stage, wide: float, deep: float, thing: Callable[[Stage, Frame], float]
 ) -> None:
@@ -177,4 +192,7 @@ def inside(stage: Stage, wide: float, deep: float, tall: float, worktop: float =
     # Looking towards the middle more often than not: a wall at arm's length teaches little.
     if stage.chance(0.6):
         aim = (stage.between(-0.3, 0.3) * wide, stage.between(-0.3, 0.3) * deep, lift)
+    if stage.chance(0.25):  # a camera under the ceiling looks down
+        place = (place[0], place[1], stage.between(1.7, tall - 0.2))
+        aim = (aim[0], aim[1], stage.between(0.0, 0.9))
     return View(place, aim, stage.between(45, 95), 0.4)
