@@ -86,13 +86,6 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--start", type=Path, metavar="FILE", help="weights to go on from instead of ImageNet's"
     )
-    parser.add_argument(
-        "--blend",
-        type=float,
-        default=1.0,
-        metavar="SHARE",
-        help="of what was learned from --start on, the share to take; the rest stays as it was",
-    )
     parser.add_argument("--weights", type=Path, default=PACKAGE / "data" / "builtin.safetensors")
     return parser.parse_args(arguments)
 
@@ -198,7 +191,7 @@ def run(options: argparse.Namespace) -> None:
         plan = begin(options.steps - first)
         network = learn(network, parts, plan, data / "real.pt", "training, with photos")
     if options.start:
-        network = weights.blended(weights.load(options.start), network, options.blend)
+        network = weights.blended(weights.load(options.start), network)
     after = figures(network, checks, data / "final.json")
     seen = {source.name for source in real}
     after = {f"{name} *" if name in seen else name: found for name, found in after.items()}

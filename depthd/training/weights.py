@@ -14,8 +14,8 @@ from depthd.training.train import SPEC
 
 KEPT = ("pretrained.layer4", "scratch.plane")
 """The encoder's last stage and the plane that is read from it."""
-ENCODER = 0.5
-"""How far the encoder goes where the decoder goes all the way: what it sees in photos is older."""
+HALFWAY = "pretrained."
+"""The encoder, which knows photos from ImageNet."""
 
 
 def write(network: nn.Module, file: Path) -> str:
@@ -44,21 +44,20 @@ def load(file: Path) -> MidasNet:
     return network
 
 
-def blended(old: MidasNet, new: MidasNet, share: float) -> MidasNet:
-    """Weights between those of two networks, the second of which went on from the first.
+def blended(old: MidasNet, new: MidasNet) -> MidasNet:
+    """The second of two networks, which went on from the first, with some of it taken back.
 
     A step back towards weights that saw more photos costs little of what a short training has
     brought and undoes harm elsewhere: Wortsman et al., "Robust fine-tuning of zero-shot models",
-    CVPR 2022. The encoder takes ENCODER of the share. What sees the whole photo at once (KEPT) is
-    taken from the first: a short training on few places learns where those have their floor.
+    CVPR 2022. So the encoder goes half of the way (HALFWAY). What sees the whole photo at once
+    (KEPT) is the first one's: a short training on few places learns where those have their floor.
     """
     tensors, before = new.state_dict(), old.state_dict()
     for name, value in tensors.items():
         if name.startswith(KEPT):
             tensors[name] = before[name]
-        elif value.is_floating_point():
-            part = ENCODER if name.startswith("pretrained.") else 1.0
-            tensors[name] = before[name].lerp(value, part * share)
+        elif name.startswith(HALFWAY) and value.is_floating_point():
+            tensors[name] = before[name].lerp(value, 0.5)
     network = MidasNet.of(SPEC)
     network.load_state_dict(tensors)
     return network

@@ -66,14 +66,14 @@ def test_goes_on_from_weights_and_says_what_it_saw(
     weights.load(out)
 
 
-def test_blending_goes_part_of_the_way() -> None:
+def test_the_encoder_goes_half_of_the_way() -> None:
     old, new = untrained(None), untrained(None)
     with torch.no_grad():
         for parameter in new.parameters():
             parameter.add_(1.0)
-    found = weights.blended(old, new, 0.25)
+    found = weights.blended(old, new)
     for (name, a), b in zip(found.named_parameters(), old.parameters(), strict=True):
-        share = 0.25 * (weights.ENCODER if name.startswith("pretrained.") else 1.0)
+        share = 0.5 if name.startswith("pretrained.") else 1.0
         step = 0.0 if name.startswith(weights.KEPT) else share
         assert torch.allclose(a, b + step, atol=1e-5), name
 
