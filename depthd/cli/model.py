@@ -103,7 +103,7 @@ def prepare(configured: Configured) -> None:
     Example:
       depthd model prepare --root ~/depth
     """
-    from depthd.model.engine import open_engine  # noqa: PLC0415 - heavy
+    from depthd.model.engine_choice import open_engine  # noqa: PLC0415 - heavy
 
     config = configured.config()
     state = config.folder("state")

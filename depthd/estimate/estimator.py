@@ -34,7 +34,7 @@ from depthd.estimate.transform import (
 )
 from depthd.metres.lens import Lens
 from depthd.metres.references import References, Undetermined
-from depthd.model.engine import open_engine
+from depthd.model.engine_choice import open_engine
 from depthd.model.storage import user_cache
 from depthd.model.weights import find_weights
 

@@ -17,7 +17,8 @@ import pytest
 from depthd.config import Model
 from depthd.contract.errors import UnavailableError
 from depthd.model import engine_openvino
-from depthd.model.engine import Engine, open_engine
+from depthd.model.engine import Engine
+from depthd.model.engine_choice import open_engine
 from depthd.model.weights import find_weights
 
 CPUS = len(os.sched_getaffinity(0))
@@ -70,7 +71,7 @@ def test_warm_start_never_imports_torch(prepared_state: Path, random_weights: Pa
 import json, sys
 from pathlib import Path
 from depthd.config import Model
-from depthd.model.engine import open_engine
+from depthd.model.engine_choice import open_engine
 from depthd.model.weights import find_weights
 state, config = Path(sys.argv[1]), Model(weights=sys.argv[2])
 open_engine(config, find_weights(config, state, report=print), state, report=print)

@@ -26,7 +26,7 @@ for name in ("torch", "torchvision", "timm"):
     sys.modules[name] = None  # an import of it fails
 import numpy as np
 from depthd.config import Model
-from depthd.model.engine import open_engine
+from depthd.model.engine_choice import open_engine
 from depthd.model.weights import find_weights
 state, weights, photo, depth = map(Path, sys.argv[1:])
 config = Model(weights=weights, name=sys.stdin.read())

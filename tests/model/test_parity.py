@@ -11,7 +11,8 @@ from random_weights import random_network
 
 from depthd.config import Model
 from depthd.model.catalogue import MODELS
-from depthd.model.engine import Engine, open_engine
+from depthd.model.engine import Engine
+from depthd.model.engine_choice import open_engine
 from depthd.model.weights import find_weights
 
 torch = pytest.importorskip("torch")
