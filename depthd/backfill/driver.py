@@ -5,6 +5,8 @@ What is wrong with the order is said before Ray is imported.
 
 from __future__ import annotations
 
+import os
+import secrets
 import socket
 import time
 from collections.abc import Callable
@@ -80,6 +82,8 @@ def run(
         task = replace(task, run=_new_name(parts), owner=lease.owner)
         data = b"" if weights.spec.package_data else weights.path.read_bytes()
         began = time.time()
+        if not options.address:
+            keep_others_out()
         from depthd.backfill.joined import Joined  # noqa: PLC0415 - imports Ray
 
         ended = Joined(options.address, task, data, parts, weights, tell).run()
@@ -87,6 +91,15 @@ def run(
             raise lost(target.address)
         sweep(store, task.run, began)
     return ended
+
+
+def keep_others_out() -> None:
+    """Let a Ray of our own take nobody in: while it runs it listens on every interface.
+
+    Before Ray is imported. Its own token would lie in the home folder, for everybody to read.
+    """
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 
 def _look_for(address: str | None) -> None:

@@ -154,11 +154,10 @@ class Cluster:
     def command(self, *arguments: str | Path) -> list[str]:
         return [sys.executable, "-P", "-m", "depthd", *map(str, arguments)]
 
-    def run(self, *arguments: str | Path, here: bool = False) -> subprocess.CompletedProcess[str]:
-        """A backfill to its end; on the cluster, or a Ray of its own."""
-        where = () if here else ("--address", self.address)
+    def run(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        """A backfill on the cluster, to its end."""
         return subprocess.run(
-            self.command("backfill", *arguments, *where),
+            self.command("backfill", *arguments, "--address", self.address),
             env=self.environment, capture_output=True, text=True, timeout=2 * DEADLINE, check=False,
         )  # fmt: skip
 

@@ -33,7 +33,7 @@ def names_once(target: Path) -> set[str]:
 def test_the_same_bytes_as_process_and_what_is_missing_later(
     cluster: Cluster, tmp_path: Path, settings: list[str]
 ) -> None:
-    """On a Ray of its own, from a folder where somebody's modules lie."""
+    """On a Ray of its own that takes nobody in, from a folder where somebody's modules lie."""
     source, target = tmp_path / "archive", tmp_path / "depth"
     good = fill(source, 24)
     (source / "day0/bad.jpg").write_text("no photo")
@@ -43,11 +43,13 @@ def test_the_same_bytes_as_process_and_what_is_missing_later(
     command = cluster.command(
         "backfill", source, target, "--layout", "shards", "--unit", "7", "--json", *settings
     )
+    alone = {k: v for k, v in cluster.environment.items() if not k.startswith("RAY_AUTH")}
     run = subprocess.run(
-        command, cwd=foreign.folder, env=cluster.environment, capture_output=True, text=True,
-        timeout=2 * DEADLINE, check=False,
+        command, cwd=foreign.folder, env=alone | {"HOME": str(tmp_path)}, capture_output=True,
+        text=True, timeout=2 * DEADLINE, check=False,
     )  # fmt: skip
     assert run.returncode == 1, run.stderr
+    assert not (tmp_path / ".ray").exists()  # where others could read Ray's own token
     assert foreign.was_run() == []
     last = json.loads(run.stdout.splitlines()[-1])
     assert (last["done"], last["failed"], last["total"], last["finished"]) == (24, 2, 26, True)
