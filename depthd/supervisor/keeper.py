@@ -90,6 +90,7 @@ class Keeper:
         self._healthy_since = NEVER
         self._deaths: deque[float] = deque(maxlen=_REMEMBERED_DEATHS)
         self._proven: Config | None = None  # with which the last one served; None until one has
+        self._is_trial = False  # other settings came while none served, and none has with them
         self.config = config  # to serve with from the next start on
         self.restarts = 0
         self.step = ""  # what a worker that is not ready does
@@ -180,8 +181,12 @@ class Keeper:
         self._failures = 0
 
     def renew(self, config: Config, now: float) -> None:
-        """Serve with other settings, or with weights that are new, once such a worker is ready."""
+        """Serve with other settings, or with weights that are new, once such a worker is ready.
+
+        If none becomes so, those with which one has served are kept.
+        """
         self.config = config
+        self._is_trial = self.ready is None and self._proven is not None
         if self._next is not None:
             self._let_go(self._next, now)
             self._next = None
@@ -195,7 +200,7 @@ class Keeper:
             try:
                 self._next = self._begin(config, now)
             except OSError as error:
-                self._refuse_next(f"no worker can be started: {error}")
+                self._refuse_settings(f"no worker can be started: {error}", now)
 
     def exchange(self, now: float) -> None:
         """Let the one that is ready take over; the other has nothing in its hands."""
@@ -290,7 +295,7 @@ class Keeper:
         self._starts_in_vain = 0
         self.step = self.trouble = ""
         if held is self._current:
-            self._proven = held.config
+            self._proven, self._is_trial = held.config, False
             self._healthy_since = now
         self._emit(Event.WORKER_READY, **ready.model_dump(exclude={"kind"}))
         if ready.fallback:
@@ -301,28 +306,30 @@ class Keeper:
     def _refuse(self, held: _Held, why: Unavailable, now: float) -> None:
         if self._proven is None:
             raise NeverReadyError(why.message, why.hint, why.exit_code)
-        if held is self._next:
-            self._let_go(held, now)
-            self._refuse_next(why.message, hint=why.hint)
+        self._let_go(held, now)
+        if held is self._next or self._is_trial:
+            self._refuse_settings(why.message, now, hint=why.hint)
             return
         self._emit(Event.WORKER_UNAVAILABLE, reason=why.message, hint=why.hint)
-        self._let_go(held, now)
         self._current = None
         self._starts_in_vain += 1
         self._fail(now, why.message, _UNAVAILABLE)
 
-    def _refuse_next(self, reason: str, **more: str) -> None:
-        """Nothing comes of the one that was to take over."""
+    def _refuse_settings(self, reason: str, now: float, **more: str) -> None:
+        """Nothing comes of the worker that was to serve with them."""
         self._next, self.step = None, ""
         self._emit(Event.RELOAD_REFUSED, reason=reason, **more)
         if self._proven is not None:
             self.config = self._proven
+        if self._is_trial:  # nor does another serve meanwhile
+            self._current, self._is_trial = None, False
+            self.trouble, self._restart_at = reason, now
 
     def _drop(self, held: _Held, now: float, reason: str) -> None:
         """A worker is dead or must be."""
         self._let_go(held, now)
-        if held is self._next:
-            self._refuse_next(f"the worker that was to serve with it is gone: {reason}")
+        if held is self._next or self._is_trial:
+            self._refuse_settings(f"the worker that was to serve with it is gone: {reason}", now)
             return
         self._current = None
         self.restarts += 1

@@ -251,6 +251,47 @@ def test_settings_that_cannot_serve_leave_what_served_although_it_died_meanwhile
     assert len(stage.said(Event.WORKER_UNAVAILABLE)) == 0
 
 
+@pytest.mark.parametrize("is_loading", [False, True])
+@pytest.mark.parametrize("dies", [False, True])
+def test_settings_that_cannot_serve_leave_the_former_ones_although_no_worker_served(
+    stage: Stage, dies: bool, is_loading: bool
+) -> None:
+    stage.worker.die()
+    stage.play()
+    if is_loading:
+        stage.play(1)
+    assert len(stage.workers) == 1 + is_loading
+    bad = stage.config.model_copy(update={"root": stage.root / "bad"})
+    stage.keeper.renew(bad, stage.clock.now)
+    stage.play()
+    stage.play(1)
+    assert stage.worker.config is bad
+    if dies:
+        stage.worker.die()
+    else:
+        stage.worker.say(unavailable())
+    stage.play()
+    (refused,) = stage.said(Event.RELOAD_REFUSED)
+    assert str(refused["reason"]) in stage.keeper.trouble
+    stage.play(1)
+    assert stage.worker.config is stage.config
+    stage.ready()
+    assert not stage.keeper.trouble
+    stage.crash()  # no trial any more: its death is one like any other
+    assert len(stage.said(Event.RELOAD_REFUSED)) == 1
+
+
+def test_settings_that_were_on_trial_are_kept_once_they_serve(stage: Stage) -> None:
+    stage.worker.die()
+    stage.play()
+    good = stage.config.model_copy(update={"root": stage.root / "good"})
+    stage.keeper.renew(good, stage.clock.now)
+    stage.ready()
+    stage.crash()
+    assert stage.worker.config is good
+    assert not stage.said(Event.RELOAD_REFUSED)
+
+
 def test_another_worker_serves_without_the_trouble_of_the_last(stage: Stage) -> None:
     job = stage.claim("a.jpg")
     stage.keeper.renew(stage.config, stage.clock.now)
