@@ -83,7 +83,7 @@ def run(
         data = b"" if weights.spec.package_data else weights.path.read_bytes()
         began = time.time()
         if not options.address:
-            keep_others_out()
+            _keep_others_out()
         from depthd.backfill.joined import Joined  # noqa: PLC0415 - imports Ray
 
         ended = Joined(options.address, task, data, parts, weights, tell).run()
@@ -93,7 +93,7 @@ def run(
     return ended
 
 
-def keep_others_out() -> None:
+def _keep_others_out() -> None:
     """Let a Ray of our own take nobody in: while it runs it listens on every interface.
 
     Before Ray is imported. Its own token would lie in the home folder, for everybody to read.
