@@ -137,6 +137,7 @@ class Service:
         self._serving.events.count_by(
             "disk", lambda event, fields: usage.heed(clock(), event, fields)
         )
+        self._serving.connect_hooks()  # once all who count events do
         self._reloading = Reloading(
             reload,
             self._serving,

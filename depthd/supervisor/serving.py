@@ -51,13 +51,12 @@ class Serving:
         self._wake = wake
         self.intake = Intake(config, wake, self.events.emit)
         self.hooks: Hooks | None = None
-        self._connect_hooks()
 
     def take_up(self, config: Config, changes: Changes) -> None:
         """Replace what other settings concern, all but the folders."""
         former, self.config = self.config, config
         if changes.hooks:
-            self._connect_hooks()
+            self.connect_hooks()
         if changes.log:
             former_logs, self.logs = self.logs, configure(config.log, config.folder("log"))
             former_logs.close()
@@ -78,7 +77,7 @@ class Serving:
         former.spool.close()  # its empty folders go before the new one looks for them
         self.parts.errands.hooks = self.hooks
 
-    def _connect_hooks(self) -> None:
+    def connect_hooks(self) -> None:
         """Let others be told of what comes home from now on; what waits for them is on the disk."""
         former = self.hooks
         if former is not None:

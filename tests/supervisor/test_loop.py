@@ -45,13 +45,14 @@ _SHARED_MEMORY = Path("/dev/shm")
 class Played:
     """A service whose workers are played, turned by hand."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, **settings: Any) -> None:
         self.root = root
         self.settings: dict[str, Any] = {
             "root": root,
             "intake": {"settle": "0s"},
             "log": {"level": "info"},
             "disk": {"min_free": "0B"},
+            **settings,
         }
         self.problem = ""
         self.workers: list[PlayedWorker] = []
@@ -752,6 +753,16 @@ def test_news_of_which_nobody_is_told_any_more_is_said(played: Played, tmp_path:
     played.hang_up(paths={"state": tmp_path / "elsewhere"})
     assert played.events().count("hook.left") == 2
     assert (played.last("hook.left")["folder"], played.last("hook.left")["waiting"]) == (queue, 1)
+
+
+def test_what_is_said_at_the_start_is_counted(tmp_path: Path) -> None:
+    Queue(tmp_path / "state/hooks/command").put("1.done", b"{}")
+    file = tmp_path / "depthd.prom"
+    played = Played(tmp_path, metrics={"textfile": file})
+    played.close()
+    warnings = [entry["event"] for entry in played.log() if entry["level"] == "warning"]
+    assert "hook.left" in warnings
+    assert f'depthd_events_total{{level="warning"}} {len(warnings):.1f}' in file.read_text()
 
 
 def test_without_hooks_there_is_no_queue(played: Played) -> None:
