@@ -34,7 +34,6 @@ class Event(StrEnum):
     LOG_SHORTENED = "log.shortened"
     STDERR_BEHIND = "log.stderr_behind"
     METRICS_LOST = "metrics.lost"
-    CONSUMER_BEHIND = "consumer.behind"
     CONSUMER_FAILED = "consumer.failed"
     # intake
     WATCH_STARTED = "watch.started"
@@ -123,10 +122,7 @@ MEANINGS: dict[Event, Meaning] = {
     Event.METRICS_LOST: Meaning(
         "warning", "The file `metrics.textfile` cannot be written; it is tried again."
     ),
-    Event.CONSUMER_BEHIND: Meaning(
-        "warning", "A consumer of events was too slow; it did not get `lost` of them."
-    ),
-    Event.CONSUMER_FAILED: Meaning("error", "A consumer of events failed and gets no more."),
+    Event.CONSUMER_FAILED: Meaning("error", "What counts events failed, and sees no more of them."),
     Event.WATCH_STARTED: Meaning("info", "The inbox is watched, by native events or by polling."),
     Event.WATCH_DEGRADED: Meaning("warning", "Native events do not work here; polling instead."),
     Event.WATCH_LOST: Meaning("warning", "The watcher died; it is started anew."),

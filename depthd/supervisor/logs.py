@@ -22,7 +22,7 @@ from structlog.typing import EventDict
 
 from depthd.config.declaration import Log
 from depthd.contract.events import LOG_FILE, MEANINGS, Event, most_a_minute
-from depthd.supervisor.events_out import Drain
+from depthd.supervisor.drain import Drain
 from depthd.supervisor.flood import Flood
 from depthd.supervisor.log_file import LogFile
 from depthd.supervisor.log_line import Entry, encode, entry_of, for_people

@@ -259,7 +259,6 @@ class Service:
         self._notifier.close()
         self._serving.parts.spool.close()
         self._reloading.close()
-        self._serving.events.close(_END)
         self._serving.logs.close()
 
     def _result(self, now: float) -> Result | None:

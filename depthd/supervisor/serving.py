@@ -34,7 +34,7 @@ class Serving:
     Attributes:
         config: the settings; those of the folders follow once photos at work are home.
         parts: the folders.
-        events: everyone who hears of events, the log among them.
+        events: the log, and what counts events.
         hooks: who is told of photos; None for nobody.
     """
 
