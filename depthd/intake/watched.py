@@ -6,6 +6,7 @@ Knows numbers and names; asks no system.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from depthd.intake.candidate import top_of
@@ -91,12 +92,17 @@ class Tree:
             del node.outer.inner[node.name]
 
     def move(self, node: Node, outer: Node, name: str) -> list[int]:
-        """A folder was renamed; into another one below the inbox it does not take its watches."""
+        """A folder was renamed; into another one below the inbox it does not take its watches.
+
+        Nor does it into one that is known to lie in it: what is known is not true any more, because
+        events were lost or a scan went on under a former name.
+        """
         former = outer.inner.get(name)
         gone = self.cut(former) if former is not None and former is not node else []
         if self._nodes.get(node.watch) is not node:
             return gone
-        if outer.outer is None or self._top(node) != self._top(outer):
+        is_elsewhere = outer.outer is None or self._top(node) != self._top(outer)
+        if is_elsewhere or node in _with_outer(outer):
             return gone + self.cut(node)
         self.detach(node)
         node.outer, node.name = outer, name
@@ -131,3 +137,11 @@ class Tree:
         for part in path.split("/") if path else ():
             node = node.inner.get(part) if node is not None else None
         return node
+
+
+def _with_outer(node: Node) -> Iterator[Node]:
+    """A folder and all that it lies in."""
+    yield node
+    while node.outer is not None:
+        node = node.outer
+        yield node

@@ -34,6 +34,15 @@ def test_a_folder_moved_below_another_gives_its_watches_back() -> None:
     assert (made.size_of("cam"), made.size_of("other"), len(made)) == (1, 1, 3)
 
 
+def test_no_folder_comes_to_lie_in_itself() -> None:
+    """Of deep's way out nothing was told, and then day is moved into it; paths would not end."""
+    made = tree("cam", "cam/day", "cam/day/deep")
+    day, deep = nodes(made, 3, 4)
+    made.detach(day)
+    assert sorted(made.move(day, deep, "day")) == [3, 4]
+    assert (made.size_of("cam"), len(made)) == (1, 2)
+
+
 def test_a_folder_in_the_place_of_another_ends_the_other() -> None:
     made = tree("cam", "cam/day")
     assert sorted(made.add("cam", 9, (0, 9))) == [2, 3]
