@@ -42,12 +42,7 @@ class Source:
 
     def files(self) -> list[Path]:
         """The depth files, sorted."""
-        return sorted(
-            p
-            for p in self.folder.iterdir()
-            if p.name.endswith((pairs.SUFFIX, ".depth.png", ".inverse-depth.png"))
-            and ".part." not in p.name
-        )
+        return pairs.files(self.folder)
 
 
 @dataclass(frozen=True)
@@ -77,10 +72,9 @@ class Pool:
         self._read: dict[Path, tuple[Photo, Inverse]] = {}
         self.look_again()
 
-    def look_again(self) -> int:
-        """List the folders anew: scenes may still be arriving. Returns the number of pairs."""
+    def look_again(self) -> None:
+        """List the folders anew: scenes may still be arriving."""
         self._files = [source.files() for source in self._sources]
-        return sum(len(files) for files in self._files)
 
     def batch(self, number: int, *, small: bool = False) -> Batch:
         """Batch `number`, always the same for the same files."""

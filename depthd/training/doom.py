@@ -20,7 +20,6 @@ LEVELS = (
     *(("freedoom1.wad", f"E{episode}M{level}") for episode in (1, 2, 3) for level in range(1, 9)),
     *(("freedoom2.wad", f"MAP{level:02d}") for level in range(1, 25)),
 )
-CELL = 64.0  # the buffer's step is a few map units; an offset keeps 1 / depth finite at the lens
 
 
 def lighten(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -79,13 +78,14 @@ def frames(per_level: int) -> Iterator[tuple[str, NDArray[np.uint8], NDArray[np.
             frame = np.ascontiguousarray(state.screen_buffer)
             if frame.mean() < 6 or np.median(depth) < 4:
                 continue
+            # A step of the buffer is a few map units; one more keeps it finite at the lens.
             inverse = np.where(depth >= 255, np.nan, 1 / (depth + 1)).astype(np.float32)
             yield f"{Path(wad).stem}-{level}-{k:03d}", lighten(frame), inverse
         game.close()
 
 
-def make(folder: Path, per_level: int) -> int:
-    """Write the frames that are not there yet; returns how many there are."""
+def make(folder: Path, per_level: int) -> None:
+    """Write the frames, unless all of them are there."""
     done = folder / f"made-{per_level}"
     folder.mkdir(parents=True, exist_ok=True)
     if not done.exists():
@@ -94,4 +94,3 @@ def make(folder: Path, per_level: int) -> int:
             reduced = cv2.resize(inverse, (288, 216), interpolation=cv2.INTER_NEAREST)
             pairs.write(folder / name, small.astype(np.uint8), reduced.astype(np.float32))
         done.touch()
-    return len(list(folder.glob(f"*{pairs.SUFFIX}")))

@@ -119,7 +119,7 @@ def predictor(network: nn.Module) -> Predictor:
 
 def measure(folder: Path, predict: Predictor, limit: int = 60) -> dict[str, Score]:
     """Mean scores of network, constant and ramp over at most `limit` pairs, evenly picked."""
-    files = sorted(p for p in folder.iterdir() if p.name.endswith((pairs.SUFFIX, "depth.png")))
+    files = pairs.files(folder)
     chosen = files[:: max(1, -(-len(files) // limit))]
     kinds: Mapping[str, Predictor] = {"network": predict, "constant": constant, "ramp": ramp}
     found: dict[str, list[Score]] = {name: [] for name in kinds}

@@ -12,6 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 SUFFIX = ".inverse.png"
+_SUFFIXES = (SUFFIX, ".depth.png", ".inverse-depth.png")
+
+
+def files(folder: Path) -> list[Path]:
+    """The depth files of a folder, of all kinds that `read` knows, sorted."""
+    return sorted(p for p in folder.iterdir() if p.name.endswith(_SUFFIXES))
 
 
 def write(stem: Path, photo: NDArray[np.uint8], inverse: NDArray[np.float32]) -> None:
@@ -36,7 +42,7 @@ def read(depth: Path) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     Raises:
         ValueError: one of the two files is missing, damaged or of another kind.
     """
-    for suffix in (SUFFIX, ".depth.png", ".inverse-depth.png"):
+    for suffix in _SUFFIXES:
         if depth.name.endswith(suffix):
             stem = depth.name.removesuffix(suffix)
             break
