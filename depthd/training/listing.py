@@ -40,17 +40,23 @@ def read(table: Path, out: Path) -> list[Listed]:
     """The sets of a table, as folders of pairs below `out`; pairs that are there are kept.
 
     Raises:
-        ValueError: a file is missing or damaged, or the table says something unknown.
+        ValueError: a file is missing or damaged, or the table says something unknown, or two things
+            of one set or photo.
     """
     rows = list(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))
     found: dict[str, Listed] = {}
+    stems: dict[Path, str] = {}
     for row in rows:
         name, label = row["set"], row["label"]
         if label not in DOUBT:
             raise ValueError(f"{table}: {row['photo']}: label {label} is not known")
         folder = out / name
-        found[name] = Listed(name, folder, row["use"] == "train", label)
+        part = Listed(name, folder, row["use"] == "train", label)
+        if found.setdefault(name, part) != part:
+            raise ValueError(f"{table}: {row['photo']}: set {name} has another use or label above")
         stem = folder / Path(row["photo"]).stem
+        if stems.setdefault(stem, row["photo"]) != row["photo"]:
+            raise ValueError(f"{table}: {row['photo']}: set {name} has {stems[stem]} as well")
         if not Path(f"{stem}{pairs.SUFFIX}").exists():
             folder.mkdir(parents=True, exist_ok=True)
             _copy(table.parent, row, stem)

@@ -61,6 +61,23 @@ def test_a_table_that_says_something_unknown_is_an_error(
         listing.read(write(tmp_path, row, [[1, 2], [3, 4]]), tmp_path / "out")
 
 
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("b.jpg,a.png,desk,metric,1,,sensor,measure", "set desk has another use"),
+        ("b.jpg,a.png,desk,metric,1,,stereo,train", "set desk has another use or label"),
+        ("more/a.jpg,a.png,desk,metric,1,,sensor,train", "set desk has a.jpg as well"),
+    ],
+)
+def test_a_set_is_of_one_kind_and_no_photo_takes_anothers_place(
+    tmp_path: Path, row: str, message: str
+) -> None:
+    first = "a.jpg,a.png,desk,metric,1,,sensor,train"
+    table = write(tmp_path, f"{first}\n{row}", [[1, 2], [3, 4]])
+    with pytest.raises(ValueError, match=message):
+        listing.read(table, tmp_path / "out")
+
+
 def test_points_of_a_laser_survive_when_the_map_gets_smaller() -> None:
     inverse = np.full((40, 60), np.nan, np.float32)
     inverse[3, 7], inverse[2, 6], inverse[39, 59] = 0.5, 0.25, 0.1
