@@ -153,10 +153,16 @@ def learn(
 
 
 def figures(network: MidasNet, folders: Sequence[Path], cache: Path | None = None) -> Figures:
-    """Scores per folder, kept in `cache` so that an interrupted run need not repeat them."""
+    """Scores per folder, kept in `cache` so that an interrupted run need not repeat them.
+
+    Those of other weights or folders are measured anew.
+    """
+    of = [hashlib.sha256(weights.content(network)).hexdigest(), *map(str, folders)]
     if cache is not None and cache.exists():
         stored = json.loads(cache.read_text())
-        return {n: {k: Score(**s) for k, s in kinds.items()} for n, kinds in stored.items()}
+        if stored.get("of") == of:
+            kept = stored["scores"].items()
+            return {n: {k: Score(**s) for k, s in kinds.items()} for n, kinds in kept}
     predict = evaluate.predictor(network)
     found: Figures = {}
     for folder in folders:
@@ -164,7 +170,7 @@ def figures(network: MidasNet, folders: Sequence[Path], cache: Path | None = Non
         console.print(card.table({folder.name: found[folder.name]}).splitlines()[-1])
     if cache is not None:
         plain = {n: {k: asdict(s) for k, s in kinds.items()} for n, kinds in found.items()}
-        cache.write_text(json.dumps(plain, indent=1))
+        cache.write_text(json.dumps({"of": of, "scores": plain}, indent=1))
     return found
 
 

@@ -18,20 +18,29 @@ HALFWAY = "pretrained."
 """The encoder, which knows photos from ImageNet."""
 
 
-def write(network: nn.Module, file: Path) -> str:
-    """Write the weights in half precision; returns their SHA-256."""
+def content(network: nn.Module) -> bytes:
+    """The weights in half precision, as a file has them.
+
+    Raises:
+        ValueError: one is too large for that.
+    """
     tensors = {
         name: (value.half() if value.is_floating_point() else value).contiguous()
         for name, value in network.state_dict().items()
     }
     if not all(bool(torch.isfinite(v).all()) for v in tensors.values() if v.is_floating_point()):
         raise ValueError("a weight is too large for half precision")
-    content = safetensors.torch.save(tensors)
+    return safetensors.torch.save(tensors)
+
+
+def write(network: nn.Module, file: Path) -> str:
+    """Write the weights in half precision; returns their SHA-256."""
+    data = content(network)
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_suffix(".part")
-    partial.write_bytes(content)
+    partial.write_bytes(data)
     partial.replace(file)
-    return hashlib.sha256(content).hexdigest()
+    return hashlib.sha256(data).hexdigest()
 
 
 def load(file: Path) -> MidasNet:

@@ -78,6 +78,22 @@ def test_the_encoder_goes_half_of_the_way() -> None:
         assert torch.allclose(a, b + step, atol=1e-5), name
 
 
+def test_figures_are_kept_for_the_weights_and_folders_that_gave_them(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, cache = untrained(None), tmp_path / "figures.json"
+    found = command.figures(network, [photos], cache)
+    with monkeypatch.context() as patch:
+        patch.setattr(command.evaluate, "measure", lambda *_: pytest.fail("measured again"))
+        assert command.figures(network, [photos], cache) == found
+    with torch.no_grad():
+        network.scratch.output_conv[4].weight.mul_(-1.0)
+    other = command.figures(network, [photos], cache)
+    assert other["photos"]["network"] != found["photos"]["network"]
+    copied = shutil.copytree(photos, tmp_path / "more")
+    assert command.figures(network, [photos, copied], cache).keys() == {"photos", "more"}
+
+
 def test_no_set_drowns_the_others(photos: Path, table: Path, tmp_path: Path) -> None:
     options = command.parse([f"--rgbd={photos}"])
     sets = command.listing.read(table, tmp_path / "listed")

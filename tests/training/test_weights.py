@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import safetensors.torch
 import torch
 
 import depthd.model
 from depthd.model.network import MidasNet
+from depthd.training import weights
 from depthd.training.train import SPEC
 
 WEIGHTS = Path(depthd.model.__file__).parent / SPEC.package_data
@@ -17,12 +17,7 @@ WEIGHTS = Path(depthd.model.__file__).parent / SPEC.package_data
 
 @pytest.fixture(scope="module")
 def network() -> MidasNet:
-    found = MidasNet.of(SPEC)
-    tensors = safetensors.torch.load_file(WEIGHTS)
-    found.load_state_dict(
-        {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
-    )
-    return found.eval()
+    return weights.load(WEIGHTS).eval()
 
 
 def test_size_and_parameters(network: MidasNet) -> None:
