@@ -268,7 +268,7 @@ class Service:
             if dispatcher.is_working and now < self._stop_deadline:
                 return None
             return Result(ExitCode.OK, begin_anew=self._begin_anew)
-        if not self._once or dispatcher.is_working or dispatcher.recovery.is_looking:
+        if not self._once or dispatcher.is_working:
             return None
         intake = self._serving.intake
         if intake.drained and dispatcher.is_at_rest:

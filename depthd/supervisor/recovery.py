@@ -31,7 +31,6 @@ class Recovery:
 
     Attributes:
         is_over: everything was looked at once; before that nothing may be claimed.
-        is_looking: a look is under way.
         unread: folders of jobs that cannot be looked at now, and why.
     """
 
@@ -52,7 +51,7 @@ class Recovery:
         self._max_attempts = max_attempts
         self.is_over = False
         self.unread: dict[str, str] = {}
-        self.is_looking = False
+        self._is_looking = False
         self._look_at = NEVER
 
     @property
@@ -71,9 +70,9 @@ class Recovery:
             self._look()
 
     def _look(self) -> None:
-        if self.is_looking:  # twice at once, each job would be in two hands
+        if self._is_looking:  # twice at once, each job would be in two hands
             return
-        self.is_looking = True
+        self._is_looking = True
         self._look_at = NEVER
         only = tuple(self.unread)
         self._filework.submit(
@@ -81,12 +80,12 @@ class Recovery:
         )
 
     def _has_failed(self, error: Exception) -> None:
-        self.is_looking = False
+        self._is_looking = False
         self._look_at = self._clock()  # once the gate is open again
         self._gate.close(f"work/ cannot be read: {error}", self._clock())
 
     def _found(self, found: Found) -> None:
-        self.is_looking, self.is_over = False, True
+        self._is_looking, self.is_over = False, True
         for folder, reason in found.unread.items():
             if folder not in self.unread:
                 self._emit(Event.PHOTO_SET_ASIDE, job=folder, name=folder, reason=reason)
