@@ -101,7 +101,9 @@ MEANINGS: dict[Event, Meaning] = {
     Event.SERVICE_RELOADED: Meaning(
         "info", "SIGHUP: logs reopened, configuration read again; `settings` says what is new."
     ),
-    Event.RELOAD_REFUSED: Meaning("error", "SIGHUP: the new configuration is wrong and not used."),
+    Event.RELOAD_REFUSED: Meaning(
+        "error", "New settings (SIGHUP) or new weights cannot be used; the former ones are kept."
+    ),
     Event.RETENTION_OVER: Meaning(
         "info", "What `retention` says was removed: so many photos and logs, so many bytes."
     ),
