@@ -87,7 +87,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--start", type=Path, metavar="FILE", help="weights to go on from instead of ImageNet's"
     )
     parser.add_argument("--weights", type=Path, default=PACKAGE / "data" / "builtin.safetensors")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.action == "sheet" and not options.photos:
+        parser.error("name photos for the contact sheet")
+    return options
 
 
 @contextmanager
@@ -232,7 +235,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         console.print(card.relative(figures(weights.load(options.weights), folders)))
     elif options.action == "sheet":
         predict = evaluate.predictor(weights.load(options.weights))
-        evaluate.contact_sheet(options.photos, predict, options.data / "sheet.png")
+        sheet = data / "sheet.png"
+        evaluate.contact_sheet(options.photos, predict, sheet)
+        console.print(str(sheet))
     else:
         run(options)
 

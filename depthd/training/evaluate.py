@@ -148,7 +148,12 @@ def heatmap(inverse: Inverse) -> NDArray[np.uint8]:
 
 
 def contact_sheet(photos: list[Path], predict: Predictor, file: Path, across: int = 4) -> None:
-    """Photos and heatmaps side by side in one PNG, `across` pairs a row."""
+    """Photos and heatmaps side by side in one PNG, `across` pairs a row.
+
+    Raises:
+        ValueError: one is no photo.
+        OSError: the file cannot be written.
+    """
     cells = []
     for path in photos:
         photo = cv2.imread(str(path), cv2.IMREAD_COLOR)
@@ -163,4 +168,5 @@ def contact_sheet(photos: list[Path], predict: Predictor, file: Path, across: in
         cells.append(cell)
     cells += [np.zeros_like(cells[0])] * (-len(cells) % across)
     rows = [np.hstack(cells[k : k + across]) for k in range(0, len(cells), across)]
-    cv2.imwrite(str(file), np.vstack(rows))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(cv2.imencode(".png", np.vstack(rows))[1].tobytes())

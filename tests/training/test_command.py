@@ -94,6 +94,19 @@ def test_figures_are_kept_for_the_weights_and_folders_that_gave_them(
     assert command.figures(network, [photos, copied], cache).keys() == {"photos", "more"}
 
 
+def test_a_contact_sheet_is_written_where_no_folder_is_yet(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "not" / "yet"
+    command.main(["sheet", *map(str, sorted(photos.glob("*.jpg"))), f"--data={data}"])
+    sheet = cv2.imread(str(data / "sheet.png"))
+    assert sheet is not None
+    assert sheet.shape == (2 * 180, 4 * 480, 3)  # six photos, four in a row
+    with pytest.raises(SystemExit):
+        command.main(["sheet"])
+    assert "name photos" in capsys.readouterr().err
+
+
 def test_no_set_drowns_the_others(photos: Path, table: Path, tmp_path: Path) -> None:
     options = command.parse([f"--rgbd={photos}"])
     sets = command.listing.read(table, tmp_path / "listed")
