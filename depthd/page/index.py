@@ -194,10 +194,12 @@ class Index:
                         inner.append(name)
                     continue
                 base = name[:-length]
-                moment = known.photos.get(base) or self._moment(name, handle)
+                # Of sets no name is taken twice; a photo that fails again has another note.
+                moment = known.photos.get(base, 0) if not is_note else 0
+                moment = moment or self._moment(name, handle)
                 if moment:
                     photos[base] = moment
-        changed = photos.keys() != known.photos.keys()
+        changed = photos != known.photos
         if changed:
             known.photos = photos
         known.inner = tuple(sorted(inner))

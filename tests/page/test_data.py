@@ -29,16 +29,19 @@ from depthd.cli.options import Configured
 from depthd.config.load import load
 from depthd.contract import status
 from depthd.contract.errors import FAULTS
+from depthd.contract.formats import ERROR_SUFFIX
 from depthd.contract.health import CAUSES, Cause
 from depthd.contract.names import SetName
 from depthd.page import events
 from depthd.page.depth import palette
 from depthd.page.events import Events
+from depthd.page.index import Index
 from depthd.page.photos import published
 from depthd.page.results import Opened, Results
 from depthd.page.sending import zipped
 from depthd.page.site import Site
 from depthd.page.strings import LANGUAGES, WORDS, table
+from depthd.publish.places import Place
 from depthd.render import colors
 
 
@@ -164,6 +167,17 @@ def test_times_for_people_are_those_of_this_machine(
         time.tzset()
     assert published({}) is None
     assert published({"times": {"published": 7}}) is None
+
+
+def test_a_photo_that_fails_again_has_its_new_time(tmp_path: Path) -> None:
+    failed = Index(Place(tmp_path), ERROR_SUFFIX)
+    note = tmp_path / f"a.jpg{ERROR_SUFFIX}"
+    for second in (5, 7):  # tried again and failed between two looks: the names are the same
+        note.unlink(missing_ok=True)
+        note.touch()
+        os.utime(note, (second, second))
+        failed.look()
+        assert failed.snapshot.entries == [(second * 10**9, "", "a.jpg")]
 
 
 def test_the_command_that_the_page_names_acts_on_its_service() -> None:
