@@ -16,7 +16,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from queue import Queue
 from typing import Generic, Protocol, TypeVar
 
@@ -233,9 +233,10 @@ class Pipeline:
 
     def _render(self, inferred: _Inferred) -> None:
         task, decoded = inferred.task, inferred.decoded
-        estimate = self._estimator.finish(decoded.prepared, inferred.raw, task.policy)
-        milliseconds = {"read": decoded.read, "infer": inferred.infer}
-        milliseconds.update(estimate.info.milliseconds)
+        stages = {"read": decoded.read, **decoded.prepared.milliseconds, "infer": inferred.infer}
+        prepared = replace(decoded.prepared, milliseconds=stages)
+        estimate = self._estimator.finish(prepared, inferred.raw, task.policy)
+        milliseconds = {**estimate.info.milliseconds}
         clock = time.perf_counter()
         rendered = render(estimate, task.policy)
         milliseconds["render"] = _since(clock)

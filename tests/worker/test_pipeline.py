@@ -18,6 +18,8 @@ from depthd.contract.errors import FaultCode, PhotoError
 from depthd.estimate.estimator import DepthEstimator
 from depthd.worker.pipeline import Pipeline, Task
 
+SAMPLES = Path(__file__).parents[2] / "depthd/samples"
+
 
 def _refuse(_: bytes) -> None:
     raise PhotoError(FaultCode.NOT_AN_IMAGE, "no picture")
@@ -96,3 +98,16 @@ def test_results_that_did_not_reach_the_disk_are_none(
     assert isinstance(answer, Blocked)
     assert "quota" in answer.detail
     pipeline.close()
+
+
+def test_times_stand_in_the_order_of_the_work(said: Queue[Message], tmp_path: Path) -> None:
+    config = Config.model_validate({"root": tmp_path, "model": {"name": "builtin"}})
+    pipeline = Pipeline(DepthEstimator(config, report=print), said.put)
+    task = _task(tmp_path, "a")
+    (tmp_path / "a").write_bytes((SAMPLES / "cat.jpg").read_bytes())
+    pipeline.submit(task)
+    answer = [said.get(timeout=10), said.get(timeout=10)][1]
+    pipeline.close()
+    assert isinstance(answer, Rendered)
+    order = ["read", "decode", "preprocess", "infer", "resize", "render", "write"]
+    assert list(answer.facts.milliseconds) == order
