@@ -23,7 +23,7 @@ _NAMED = re.compile(
     r"(')?\bdepthd"
     r" (check|explain|hold|logs|model \w+|prune|release|reload|requeue|retry|run|status)\b"
     # What belongs to it, lest a name in it be taken for a command.
-    r"((?(1)[^']*|(?: (?:-- )?(?:[\w@%+=:,./-]+|(?:'[^']*'|\"'\")+))?))(?(1)')"
+    r"((?(1)[^']*|(?: (?:-- )?(?:[\w@%+=:,./-]+|(?:'[^']*'|\"'\")+|\$'(?:\\.|[^'\\])*'))?))(?(1)')"
 )
 _UNIT = re.compile(r"\b(systemctl \w+|journalctl -u) depthd\b")
 

@@ -112,8 +112,23 @@ def printable(name: str) -> str:
 
 def command_for(verb: str, name: str) -> str:
     """What a shell takes, in quotes where the name brings none; no name is taken for an option."""
-    words = f"depthd {verb} {'-- ' if name.startswith('-') else ''}{quote(name)}"
+    words = f"depthd {verb} {'-- ' if name.startswith('-') else ''}{shell_word(name)}"
     return f"'{words}'" if quote(name) == name else words
+
+
+def shell_word(name: str) -> str:
+    r"""A name as a shell takes it, on one line: $'a\nb' where it holds what cannot be shown."""
+    if printable(name) == name:
+        return quote(name)
+    return "$'" + "".join(map(_shell_letter, name)) + "'"
+
+
+def _shell_letter(char: str) -> str:
+    if char in "\\'":
+        return f"\\{char}"
+    if char.isprintable():
+        return char
+    return "".join(f"\\{byte:03o}" for byte in os.fsencode(char))
 
 
 def _halves(base: str) -> tuple[str, str]:

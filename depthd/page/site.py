@@ -6,7 +6,6 @@ Knows the parts by name and the query; answers nothing itself.
 from __future__ import annotations
 
 import asyncio
-import shlex
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,11 +16,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response
 
 from depthd.config import Config
-from depthd.contract.names import SetName, printable
+from depthd.contract.names import SetName, printable, shell_word
 from depthd.page.access import Gate
 from depthd.page.cameras import Cameras
 from depthd.page.index import Index
-from depthd.page.present import Present, shown
+from depthd.page.present import Present
 from depthd.page.results import Results
 from depthd.page.strings import LANGUAGES, WORDS, Words, choose
 from depthd.page.upload import Uploads
@@ -50,7 +49,7 @@ class Site:
 
     def retry_by_hand(self, words: Mapping[str, str], name: SetName) -> str:
         """Where the page may not move a failed photo: who may."""
-        return self.in_hint(words["retry_forbidden"].format(name=shlex.quote(shown(name))))
+        return self.in_hint(words["retry_forbidden"].format(name=shell_word(name.path)))
 
     def page(
         self, request: Request, template: str, *, status: int = 200, **context: object

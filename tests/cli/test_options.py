@@ -19,6 +19,7 @@ from depthd.cli.options import Configured
         # A name that looks like a command is a name.
         ("/my r", "depthd retry 'depthd run;x'", "depthd retry --root '/my r' 'depthd run;x'"),
         ("/my r", "depthd retry -- '-depthd run'", "depthd retry --root '/my r' -- '-depthd run'"),
+        ("/r", r"depthd retry $'\'\012depthd run'", r"depthd retry --root /r $'\'\012depthd run'"),
         ("/r", "'systemctl start depthd'", "'systemctl start depthd'"),
     ],
 )  # fmt: skip

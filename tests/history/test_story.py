@@ -7,6 +7,7 @@ import gzip
 import json
 import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -245,6 +246,18 @@ def test_what_may_not_be_looked_into_is_not_called_empty(
 def test_a_name_that_begins_with_a_dash_is_no_option() -> None:
     assert command_for("retry", "-b.jpg") == "'depthd retry -- -b.jpg'"
     assert command_for("retry", "-b c.jpg") == "depthd retry -- '-b c.jpg'"
+
+
+@pytest.mark.parametrize("name", ["a\nb.jpg", "a\udcfc1.jpg", "\\it's\x1b[1m\u202e é.jpg", "-\t"])
+def test_a_command_can_be_pasted_whatever_is_in_the_name(name: str) -> None:
+    command = command_for("retry", name)
+    assert command.isprintable()
+    said = subprocess.run(
+        ["bash", "-c", command.replace("depthd", "printf %s\\\\n", 1)],
+        capture_output=True,
+        check=True,
+    ).stdout
+    assert os.fsdecode(said).endswith(f"{name}\n")
 
 
 def test_what_the_settings_and_the_log_say_of_it(box: Box, explain: Explain) -> None:
