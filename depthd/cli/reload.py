@@ -25,10 +25,11 @@ _MOVED = "Where paths.state is to be another one: --set paths.state=THE FORMER O
 def command(configured: Configured) -> ExitCode:
     """Let the daemon take up changed settings, and say which.
 
-    Each key that has changed is shown with its old and new value, and when the new one counts; what
-    needs a restart says so. Exit code 1 if the daemon refuses the new settings and goes on with the
-    old ones. The log is opened anew and the inbox looked through as well. The daemon is found by
-    its status in state/: where another paths.state is to be taken up, name the one of so far.
+    Each key that has changed is shown with its old and new value, and when the new one counts. The
+    daemon reads the file and the options that it was started with; those given here only find it,
+    by its status in state/. Where another paths.state is to be taken up, name the former one. Exit
+    code 1 if the daemon refuses the new settings and goes on with the old ones. The log is opened
+    anew and the inbox looked through as well.
 
     \b
     Examples:
