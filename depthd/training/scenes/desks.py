@@ -9,7 +9,7 @@ from depthd.training.scenes.stage import Frame, Stage
 from depthd.training.scenes.things import books, scatter
 
 
-def laptop(stage: Stage, frame: Frame, _: float = 0.0) -> float:
+def laptop(stage: Stage, frame: Frame, _: float = 0.0) -> None:
     """A laptop, open or closed."""
     body, width, deep = materials.paint(stage), stage.between(0.26, 0.38), stage.between(0.18, 0.26)
     stage.box(body, frame, (0, 0, 0.009), (width, deep, 0.018))
@@ -26,10 +26,9 @@ def laptop(stage: Stage, frame: Frame, _: float = 0.0) -> float:
         screen = materials.picture(stage, stage.pick(0.0, 0.5, 2.0))
         front = (place[0], place[1] - 0.006, place[2])
         stage.plane(screen, frame, front, (width * 0.94, tall * 0.9), (1.5708 + lean, 0, 0))
-    return 0.02
 
 
-def monitor(stage: Stage, frame: Frame, _: float = 0.0) -> float:
+def monitor(stage: Stage, frame: Frame, _: float = 0.0) -> None:
     """A screen on a foot."""
     width = stage.between(0.4, 0.8)
     tall, lift = width * stage.between(0.5, 0.65), stage.between(0.08, 0.2)
@@ -41,10 +40,9 @@ def monitor(stage: Stage, frame: Frame, _: float = 0.0) -> float:
     )
     stage.box(body, frame, (0, 0.06, lift / 2 + 0.05), (0.06, 0.03, lift + 0.1))
     stage.box(body, frame, (0, 0.05, 0.008), (0.24, 0.18, 0.016))
-    return lift + tall
 
 
-def keyboard(stage: Stage, frame: Frame, _: float = 0.0) -> float:
+def keyboard(stage: Stage, frame: Frame, _: float = 0.0) -> None:
     """A keyboard with a mouse beside it."""
     body, keys = materials.paint(stage), materials.paint(stage)
     stage.box(body, frame, (0, 0, 0.01), (0.44, 0.14, 0.02))
@@ -54,10 +52,9 @@ def keyboard(stage: Stage, frame: Frame, _: float = 0.0) -> float:
                 keys, frame, ((column - 7) * 0.028, (row - 2) * 0.026, 0.023), (0.023, 0.021, 0.008)
             )
     stage.ball(body, frame, (0.32, 0, 0.012), (0.06, 0.11, 0.035))
-    return 0.02
 
 
-def desk_lamp(stage: Stage, frame: Frame, _: float = 0.0) -> float:
+def desk_lamp(stage: Stage, frame: Frame, _: float = 0.0) -> None:
     """A lamp with two arms and a shade that may be lit."""
     look = materials.paint(stage)
     stage.cylinder(look, frame, (0, 0, 0.01), (0.16, 0.16, 0.02))
@@ -74,10 +71,9 @@ def desk_lamp(stage: Stage, frame: Frame, _: float = 0.0) -> float:
         stage.lamp(
             frame, (head[0], head[1], head[2] - 0.07), stage.between(2, 12), (1, 0.85, 0.6), 0.1
         )
-    return 0.02
 
 
-def desk(stage: Stage, frame: Frame) -> float:
+def desk(stage: Stage, frame: Frame) -> None:
     """A desk with what people have on it."""
     width, deep, height = stage.between(1.0, 1.9), stage.between(0.55, 0.9), 0.74
     top = stage.pick(materials.wood, materials.paint, materials.wood)(stage)
@@ -91,7 +87,6 @@ def desk(stage: Stage, frame: Frame) -> float:
             (0.05, deep * 0.9, height - 0.03),
         )
     desk_things(stage, frame.at(0, 0, height), width, deep)
-    return height
 
 
 def desk_things(stage: Stage, frame: Frame, width: float, deep: float) -> None:

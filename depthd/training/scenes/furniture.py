@@ -1,7 +1,7 @@
 """Furniture of a few parts each.
 
 Each function takes the stage and a frame whose origin is the middle of the thing's foot, its front
-towards negative y, and returns its height in metres.
+towards negative y.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from depthd.training.scenes.stage import Frame, Stage
 from depthd.training.scenes.things import books, scatter, small_thing
 
 
-def table(stage: Stage, frame: Frame) -> float:
+def table(stage: Stage, frame: Frame) -> None:
     """A table with four legs or one, bare or laid."""
     width, deep = stage.between(0.6, 2.2), stage.between(0.5, 1.1)
     height, thick = stage.between(0.4, 0.95), stage.between(0.02, 0.06)
@@ -35,10 +35,9 @@ def table(stage: Stage, frame: Frame) -> float:
                 place = (x * (width / 2 - slim), y * (deep / 2 - slim), (height - thick) / 2)
                 stage.box(leg, frame, place, (slim, slim, height - thick))
     scatter(stage, frame.at(0, 0, height), width * 0.85, deep * 0.8, stage.count(0, 9), 0.25)
-    return height
 
 
-def chair(stage: Stage, frame: Frame) -> float:
+def chair(stage: Stage, frame: Frame) -> None:
     """A chair with a back; legs, a post with a star foot, or a bent frame."""
     seat, back = stage.between(0.42, 0.5), stage.between(0.35, 0.6)
     width = stage.between(0.38, 0.52)
@@ -71,10 +70,9 @@ def chair(stage: Stage, frame: Frame) -> float:
             for y in (-1, 1):
                 place = (x * (width / 2 - slim), y * (width / 2 - slim), seat / 2)
                 stage.box(leg, frame, place, (slim, slim, seat))
-    return seat
 
 
-def sofa(stage: Stage, frame: Frame) -> float:
+def sofa(stage: Stage, frame: Frame) -> None:
     """A sofa or an armchair with cushions."""
     width, look = stage.between(0.8, 2.4), materials.cloth(stage)
     stage.box(look, frame, (0, 0, 0.22), (width, 0.85, 0.35))
@@ -86,10 +84,9 @@ def sofa(stage: Stage, frame: Frame) -> float:
         shape = meshes.blob(stage.random, 0.1)
         turn = (1.2, 0.0, stage.between(-0.5, 0.5))
         stage.put(shape, materials.cloth(stage), frame, place, (0.45, 0.45, 0.18), turn)
-    return 0.4
 
 
-def bed(stage: Stage, frame: Frame) -> float:
+def bed(stage: Stage, frame: Frame) -> None:
     """A bed with pillows and a cover."""
     width = stage.between(0.9, 1.8)
     stage.box(materials.wood(stage), frame, (0, 0, 0.2), (width, 2.0, 0.25))
@@ -100,10 +97,9 @@ def bed(stage: Stage, frame: Frame) -> float:
         stage.put(
             meshes.blob(stage.random, 0.1), materials.cloth(stage), frame, place, (0.6, 0.4, 0.18)
         )
-    return 0.55
 
 
-def shelf(stage: Stage, frame: Frame) -> float:
+def shelf(stage: Stage, frame: Frame) -> None:
     """An open shelf with things on its boards."""
     width, height, deep = stage.between(0.5, 1.8), stage.between(0.7, 2.2), stage.between(0.25, 0.5)
     look = stage.pick(materials.wood, materials.paint, materials.metal)(stage)
@@ -122,10 +118,9 @@ def shelf(stage: Stage, frame: Frame) -> float:
                     books(stage, place, min(0.3, width * 0.6))
                 else:
                     small_thing(stage, place, 0.2)
-    return height
 
 
-def cabinet(stage: Stage, frame: Frame) -> float:
+def cabinet(stage: Stage, frame: Frame) -> None:
     """A closed cupboard with doors or drawers and handles."""
     width, height, deep = stage.between(0.4, 1.8), stage.between(0.5, 2.2), stage.between(0.35, 0.6)
     look, front, grip = materials.paint(stage), materials.paint(stage), materials.metal(stage)
@@ -146,7 +141,6 @@ def cabinet(stage: Stage, frame: Frame) -> float:
             )
     if height < 1.4:
         scatter(stage, frame.at(0, 0, height), width * 0.8, deep * 0.7, stage.count(0, 6), 0.25)
-    return height
 
 
 FURNITURE = (

@@ -26,7 +26,7 @@ class Kitchen:
     deep: float = 0.6
 
 
-def kitchen_row(stage: Stage, frame: Frame, width: float) -> float:
+def kitchen_row(stage: Stage, frame: Frame, width: float) -> None:
     """Lower cupboards with a worktop, appliances, upper cupboards, and clutter."""
     front = stage.pick(materials.paint, materials.paint, materials.wood)(stage)
     units = max(int(width / 0.6), 1)
@@ -52,7 +52,6 @@ def kitchen_row(stage: Stage, frame: Frame, width: float) -> float:
     scatter(stage, frame.at(0, 0.03, height + 0.02), width * 0.9, 0.4, stage.count(2, 12), 0.25)
     if stage.chance(0.6):
         appliance(stage, frame.at(stage.between(-width / 3, width / 3), 0.1, height + 0.02))
-    return height
 
 
 def _door(stage: Stage, frame: Frame, row: Kitchen) -> None:
@@ -126,7 +125,7 @@ def _upper_cupboards(stage: Stage, frame: Frame, row: Kitchen) -> None:
         stage.box(row.grip, unit, (row.step * 0.35, 0.28 - slim, 0.1), (0.012, 0.02, 0.12))
 
 
-def appliance(stage: Stage, frame: Frame) -> float:
+def appliance(stage: Stage, frame: Frame) -> None:
     """Microwave, coffee machine, toaster: a box with a front."""
     width, deep, height = (
         stage.between(0.2, 0.5),
@@ -144,10 +143,9 @@ def appliance(stage: Stage, frame: Frame) -> float:
     for k in range(3):
         knob = (width * 0.38, -deep / 2 - 0.01, height * (0.25 + 0.25 * k))
         stage.cylinder(materials.metal(stage), frame, knob, (0.03, 0.03, 0.02), (1.5708, 0, 0))
-    return height
 
 
-def fridge(stage: Stage, frame: Frame) -> float:
+def fridge(stage: Stage, frame: Frame) -> None:
     """A tall fridge."""
     look, height = stage.pick(materials.paint, materials.metal)(stage), stage.between(1.4, 2.0)
     stage.box(look, frame, (0, 0, height / 2), (0.6, 0.6, height))
@@ -157,4 +155,3 @@ def fridge(stage: Stage, frame: Frame) -> float:
         stage.box(
             materials.metal(stage), frame, (0.24, -0.36, (low + high) / 2), (0.02, 0.03, 0.35)
         )
-    return height

@@ -38,7 +38,7 @@ def daylight(stage: Stage) -> None:
 
 
 def light_outside(stage: Stage) -> bool:
-    """Day, panorama or night; true at night."""
+    """Day or night; true at night."""
     kind = stage.pick("day", "day", "day", "day", "night")
     if kind == "night":
         stage.world((0.05, 0.07, 0.15), stage.between(0.2, 1.0))

@@ -1,6 +1,6 @@
 """Geometry of the scenes in plain numpy: no Blender here, so it can be tested anywhere.
 
-A mesh is a pair: vertices, float64 (N, 3) in metres, and faces, a list of vertex index tuples.
+A mesh is a pair: vertices, float64 (N, 3) in metres, and faces, tuples of vertex indices.
 Unit meshes fill the cube from -0.5 to 0.5, so that an object's scale is its size in metres.
 """
 

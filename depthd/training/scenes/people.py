@@ -8,7 +8,7 @@ from depthd.training.scenes import materials
 from depthd.training.scenes.stage import Frame, Stage
 
 
-def person(stage: Stage, frame: Frame) -> float:
+def person(stage: Stage, frame: Frame) -> None:
     """A person-like figure, standing, walking or with arms stretched out."""
     tall = stage.between(1.1, 1.95)
     top, trousers = materials.cloth(stage), materials.cloth(stage)
@@ -35,4 +35,3 @@ def person(stage: Stage, frame: Frame) -> float:
     stage.ball(
         hair, frame, (0, 0.012 * tall, 0.955 * tall), (0.1 * tall, 0.115 * tall, 0.115 * tall)
     )
-    return tall

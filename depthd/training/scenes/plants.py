@@ -9,7 +9,7 @@ from depthd.training.scenes.meshes import Mesh
 from depthd.training.scenes.stage import Frame, Stage
 
 
-def pot_plant(stage: Stage, frame: Frame, height: float) -> float:
+def pot_plant(stage: Stage, frame: Frame, height: float) -> None:
     """A pot with leaves on stems; from a hand's height to a small tree."""
     pot = height * stage.between(0.15, 0.4)
     width = pot * stage.between(0.7, 1.3)
@@ -28,7 +28,6 @@ def pot_plant(stage: Stage, frame: Frame, height: float) -> float:
         lean = np.array([stage.between(-0.2, 0.2), stage.between(-0.2, 0.2), 1.0])
         path = np.linspace(0, 1, 5)[:, None] * lean * (height - pot) * stage.between(0.5, 1)
         stage.put(meshes.tube(path, 0.012 * height), stems, frame, (0, 0, pot * 0.8))
-    return height
 
 
 def foliage(stage: Stage, height: float, width: float, count: int) -> Mesh:
@@ -49,12 +48,12 @@ def foliage(stage: Stage, height: float, width: float, count: int) -> Mesh:
     return meshes.leaves(centres, directions, long * 0.6, long * 0.35, random)
 
 
-def tall_plant(stage: Stage, frame: Frame) -> float:
+def tall_plant(stage: Stage, frame: Frame) -> None:
     """A plant that stands on the floor."""
-    return pot_plant(stage, frame, stage.between(0.5, 1.9))
+    pot_plant(stage, frame, stage.between(0.5, 1.9))
 
 
-def tree(stage: Stage, frame: Frame) -> float:
+def tree(stage: Stage, frame: Frame) -> None:
     """A trunk with branches and a crown of leaves or lumps, or a conifer, or bare."""
     tall = stage.between(2.5, 14)
     bark = materials.soil(stage)
@@ -108,17 +107,15 @@ def tree(stage: Stage, frame: Frame) -> float:
             size = tall * 0.5 * (1 - k / 6)
             place = (0.0, 0.0, tall * (0.3 + 0.15 * k))
             stage.put(meshes.cylinder(12, 0.05), leaf, frame, place, (size, size, tall * 0.28))
-    return tall
 
 
-def bush(stage: Stage, frame: Frame) -> float:
+def bush(stage: Stage, frame: Frame) -> None:
     """A bush or a piece of hedge."""
     size = stage.between(0.4, 2.0)
     if stage.chance(0.5):
         stage.put(foliage(stage, size, size, stage.count(80, 300)), materials.green(stage), frame)
-        return size
+        return
     shape = (size * stage.between(0.8, 2.5), size, size)
     stage.put(
         meshes.blob(stage.random, 0.2), materials.green(stage), frame, (0, 0, size * 0.4), shape
     )
-    return size

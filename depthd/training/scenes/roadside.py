@@ -10,7 +10,7 @@ from depthd.training.scenes import materials, meshes
 from depthd.training.scenes.stage import Frame, Stage
 
 
-def car(stage: Stage, frame: Frame) -> float:
+def car(stage: Stage, frame: Frame) -> None:
     """A car, van or lorry from its side outline, with windows, wheels and lights."""
     body, dark = materials.paint(stage), materials.glass(stage)
     tyre = materials.plain(stage, (0.02, 0.02, 0.02), 0.9)
@@ -80,10 +80,9 @@ def car(stage: Stage, frame: Frame) -> float:
             (0.05, 0.2, 0.2),
         )
     stage.box(materials.paint(stage), frame, (long / 2 + 0.01, 0, tall * 0.35), (0.03, 0.5, 0.12))
-    return tall
 
 
-def pole(stage: Stage, frame: Frame) -> float:
+def pole(stage: Stage, frame: Frame) -> None:
     """A lamp post, sign, signal, or mast with wires."""
     tall, look = (
         stage.between(2.2, 9),
@@ -124,24 +123,22 @@ def pole(stage: Stage, frame: Frame) -> float:
                 [np.full(16, x), 40 * (t - 0.5), tall * 0.95 - 1.2 + 1.2 * (2 * t - 1) ** 2], axis=1
             )
             stage.put(meshes.tube(wire, 0.02, 5), look, frame)
-    return tall
 
 
-def fence(stage: Stage, frame: Frame, length: float) -> float:
+def fence(stage: Stage, frame: Frame, length: float) -> None:
     """Posts with rails, or a low wall, along x."""
     tall, look = stage.between(0.5, 2.0), materials.anything(stage)
     if stage.chance(0.3):
         stage.box(materials.wall(stage), frame, (0, 0, tall / 2), (length, 0.2, tall))
-        return tall
+        return
     step = stage.pick(0.15, 0.3, 1.5)
     for k in range(min(int(length / step), 160)):
         stage.box(look, frame, (k * step - length / 2, 0, tall / 2), (0.05, 0.05, tall))
     for z in (0.25, 0.6, 0.95):
         stage.box(look, frame, (0, 0, z * tall), (length, 0.03, 0.05))
-    return tall
 
 
-def building(stage: Stage, frame: Frame, width: float, deep: float) -> float:
+def building(stage: Stage, frame: Frame, width: float, deep: float) -> None:
     """A house whose front, towards negative y, has rows of windows, a door, perhaps balconies."""
     storeys = stage.count(1, 7)
     storey = stage.between(2.7, 3.6)
@@ -186,10 +183,9 @@ def building(stage: Stage, frame: Frame, width: float, deep: float) -> float:
             )
             place = frame.at(0, deep / 2, tall, np.pi / 2)
             stage.put(meshes.extrude(ridge, width + 0.4), materials.wall(stage), place)
-    return tall
 
 
-def bin_or_box(stage: Stage, frame: Frame) -> float:
+def bin_or_box(stage: Stage, frame: Frame) -> None:
     """Bins, letter boxes, bollards, benches."""
     kind: Any = stage.pick("bin", "bollard", "bench", "crate")
     look = materials.paint(stage)
@@ -198,7 +194,7 @@ def bin_or_box(stage: Stage, frame: Frame) -> float:
         stage.box(materials.wood(stage), frame, (0, 0.25, 0.75), (1.6, 0.05, 0.4), (-0.2, 0, 0))
         for x in (-0.7, 0.7):
             stage.box(look, frame, (x, 0, 0.22), (0.08, 0.4, 0.44))
-        return 0.45
+        return
     size = (stage.between(0.4, 0.9), stage.between(0.4, 0.9), stage.between(0.6, 1.3))
     if kind == "crate":
         stage.box(look, frame, (0, 0, size[2] / 2), size)
@@ -206,4 +202,3 @@ def bin_or_box(stage: Stage, frame: Frame) -> float:
         stage.cylinder(look, frame, (0, 0, size[2] / 2), (size[0], size[0], size[2]))
     else:
         stage.cylinder(look, frame, (0, 0, 0.45), (0.15, 0.15, 0.9))
-    return size[2]

@@ -149,7 +149,7 @@ def partition(stage: Stage, frame: Frame) -> None:
 
 
 def along_wall(
-    stage: Stage, wide: float, deep: float, thing: Callable[[Stage, Frame], float]
+    stage: Stage, wide: float, deep: float, thing: Callable[[Stage, Frame], None]
 ) -> None:
     """Put furniture against a wall or, now and then, anywhere."""
     if stage.chance(0.3):

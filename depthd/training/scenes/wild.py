@@ -115,9 +115,9 @@ def water(stage: Stage) -> ViewMaker:
     return view
 
 
-def house(stage: Stage, spot: Frame) -> float:
+def house(stage: Stage, spot: Frame) -> None:
     """A house of a usual size, for a thing that stands somewhere."""
-    return building(stage, spot, stage.between(5, 15), 8)
+    building(stage, spot, stage.between(5, 15), 8)
 
 
 def upwards(stage: Stage) -> ViewMaker:
