@@ -1,8 +1,8 @@
 """SIGHUP: settings are read again, prepared, and taken up while photos go on.
 
-Folders are exchanged once what is at work in the former ones is home, the worker once another one is
-ready. Everything else changes at once; settings that would not do change nothing, and what only the
-worker refuses leaves the worker as it was.
+Folders are exchanged once what is at work in the former ones is home, the worker once another one
+is ready. Everything else changes at once; settings that would not do change nothing, and what only
+the worker refuses leaves the worker as it was.
 """
 
 from __future__ import annotations
