@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from depthd.estimate.estimator import DepthEstimator
     from depthd.estimate.reading import read_depth
     from depthd.metres.lens import Intrinsics
-    from depthd.metres.references import References
+    from depthd.metres.references import References, Undetermined
 
 __version__ = "0.1.0"
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Estimate",
     "Intrinsics",
     "References",
+    "Undetermined",
     "__version__",
     "read_depth",
 ]
@@ -32,6 +33,7 @@ _HOMES = {
     "Estimate": "depthd.estimate.estimate",
     "Intrinsics": "depthd.metres.lens",
     "References": "depthd.metres.references",
+    "Undetermined": "depthd.metres.references",
     "read_depth": "depthd.estimate.reading",
 }
 
