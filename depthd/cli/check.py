@@ -53,7 +53,8 @@ def command(configured: Configured, *, configuration_only: bool) -> ExitCode:
                 "install depthd where everybody may read, not below /root or /home"
             )
             findings.append(Finding("user", "FAILED", detail))
-    rows = [(finding.what, finding.verdict, finding.detail) for finding in findings]
+    in_hint = configured.in_hint
+    rows = [(finding.what, finding.verdict, in_hint(finding.detail)) for finding in findings]
     show(rows, styles={"ok": "green", "warning": "yellow", "FAILED": "bold red"})
     failed = [finding.what for finding in findings if finding.verdict == "FAILED"]
     if failed:

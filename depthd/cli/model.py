@@ -35,7 +35,8 @@ def list_models(configured: Configured) -> None:
     rows = []
     for name, spec in MODELS.items():
         found = _look(config, name)
-        where = found.path if found is not None else "not here; get them by 'depthd model fetch'"
+        absent = configured.in_hint("not here; get them by 'depthd model fetch'")
+        where = found.path if found is not None else absent
         digest = (found.sha256 if found is not None else spec.sha256_prefix)[:8]
         chosen = "configured" if name == config.model.name else ""
         rows.append((name, digest, where, chosen))

@@ -109,7 +109,7 @@ def test_list_says_what_is_here(
             row for row in capsys.readouterr().out.splitlines() if row.startswith("midas_small")
         )
 
-    assert "not here" in line()
+    assert f"not here; get them by 'depthd model fetch --root {tmp_path}'" in line()
     assert line().rstrip().endswith("configured")
     assert cli.main(["model", "fetch", "--root", str(tmp_path), "--from", str(published)]) == 0
     capsys.readouterr()
