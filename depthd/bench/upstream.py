@@ -37,7 +37,8 @@ def check() -> None:
 
 def _not_installed(what: object) -> UnavailableError:
     return UnavailableError(
-        f"upstream's code is not installed: {what}", "pip install 'depthd[test]'"
+        f"upstream's code is not installed: {what}",
+        "run \"pip install 'depthd[test]'\" in depthd's environment",
     )
 
 

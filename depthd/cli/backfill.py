@@ -88,7 +88,7 @@ def command(
     if lacking:
         raise UnavailableError(
             f"a backfill needs {', '.join(lacking)}",
-            "pip install 'depthd[cluster]' brings what is missing",
+            "run \"pip install 'depthd[cluster]'\" in depthd's environment",
         )
     loaded = configured.load()
     is_chosen = any(loaded.sources[key] != "default" for key in ("root", "paths.state"))

@@ -50,5 +50,5 @@ def demand_extra() -> None:
     if lacking:
         raise UnavailableError(
             f"the page needs {', '.join(lacking)}",
-            "pip install 'depthd[page]' brings what is missing",
+            "run \"pip install 'depthd[page]'\" in depthd's environment",
         )

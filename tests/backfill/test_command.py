@@ -25,7 +25,7 @@ def test_what_is_missing_is_named_with_what_brings_it(capsys: pytest.CaptureFixt
     with patch("importlib.util.find_spec", without_ray):
         assert cli.main(["backfill", "/a", "/b"]) == 69
     assert "needs ray" in (said := capsys.readouterr().err)
-    assert "ip install 'depthd[cluster]'" in said
+    assert "Run \"pip install 'depthd[cluster]'" in said
 
 
 @pytest.mark.parametrize(
