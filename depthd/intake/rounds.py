@@ -69,6 +69,7 @@ class Rounds:
         self._polled: dict[str, float] = {}  # folders below the inbox, and when they are due
         self._is_wanted = False
         self._scans: deque[Scan] = deque()
+        self._was_full = False  # the last turn was that of a full scan
         self._interval = float("inf")
         self._poll_interval = float("inf")
         self._last_end = 0.0  # of a full scan
@@ -150,7 +151,7 @@ class Rounds:
         self._begin()
         if not self._scans:
             return False
-        scan = self._scans.popleft()
+        scan = self._next()
         began = time.monotonic()
         try:
             is_over = self._go_on(scan, meet, end)
@@ -168,6 +169,19 @@ class Rounds:
         else:
             self._scans.append(scan)
         return True
+
+    def _next(self) -> Scan:
+        """Whose turn it is: each second one is that of the full scan, which is for everybody.
+
+        Else whoever renames folders without end would leave little time to it.
+        """
+        if not self._was_full and (full := next((one for one in self._scans if one.is_full), None)):
+            self._scans.remove(full)
+            self._was_full = True
+            return full
+        scan = self._scans.popleft()
+        self._was_full = scan.is_full
+        return scan
 
     @staticmethod
     def _go_on(scan: Scan, meet: Meet, end: float) -> bool:

@@ -37,6 +37,17 @@ def test_scans_take_turns() -> None:
     assert seen == {"", "a", "b"}
 
 
+def test_each_second_turn_is_that_of_the_full_scan() -> None:
+    """It alone finds what others have brought, where events are lost."""
+    scans = Scans()
+    scans.rounds.want_all()
+    for number in range(100):
+        scans.rounds.want(f"{number}")
+    tops = [met.top for _ in range(40) for met in scans.turn()]
+    assert tops.count("") == 20
+    assert len(set(tops)) == 8
+
+
 def test_only_so_many_are_under_way_at_once() -> None:
     scans = Scans()
     for number in range(100):
