@@ -20,8 +20,7 @@ from depthd.supervisor.table import NEVER, Entry
 _PHOTO = Backoff(first=1.0, longest=3600.0)
 _FOLDER = Backoff(first=1.0, longest=300.0)
 _MOST_IN_A_FOLDER = 32  # photos of one owner set aside; no more of his are claimed from it
-_MOST_OF_AN_OWNER = 500  # in all folders
-_MOST = 1000  # of all owners together
+_MOST = 1000  # of all owners together; each may have as many as there is room left for others
 _DUE_AT_ONCE = 32
 
 
@@ -56,7 +55,8 @@ class Aside:
         for (owner, _), number in self._by_place.items():
             by_owner[owner] += number
         places = {place for place, number in self._by_place.items() if number >= _MOST_IN_A_FOLDER}
-        owners = {owner for owner, number in by_owner.items() if number >= _MOST_OF_AN_OWNER}
+        left = _MOST - len(self._heap)
+        owners = {owner for owner, number in by_owner.items() if number >= left}
         return {*places, *owners}
 
     def were_tried(self, times: int) -> bool:

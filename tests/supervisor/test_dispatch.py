@@ -594,12 +594,13 @@ def test_a_folder_with_many_set_aside_is_not_claimed_from(stage: Stage) -> None:
 def test_who_has_many_set_aside_keeps_nobody_else_waiting(stage: Stage) -> None:
     aside = stage.dispatcher.home.aside
     job = stage.claim("a.jpg")
-    for number in range(999):
-        entry = Entry(replace(job, owner=1, name=f"{number // 20}/x.jpg"), State.CLAIMED, 0.0)
-        aside.add(entry, "no room", stage.clock.now)
-        if 1 in aside.held():
-            break
-    assert aside.held() == {1}
+    for owner in range(1, 6):  # however many do so together
+        for number in range(999):
+            photo = replace(job, owner=owner, name=f"{number // 20}/x.jpg")
+            aside.add(Entry(photo, State.CLAIMED, 0.0), "no room", stage.clock.now)
+            if owner in aside.held():
+                break
+    assert aside.held() == {1, 2, 3, 4, 5}
     assert not aside.is_full
     while aside.pop_due(stage.clock.now + 1e6):
         pass
