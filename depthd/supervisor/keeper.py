@@ -17,6 +17,7 @@ from depthd.config import Config
 from depthd.contract.errors import DepthdError, ExitCode, UnavailableError
 from depthd.contract.events import Emit, Event
 from depthd.supervisor.backoff import Backoff
+from depthd.supervisor.changes import Changes
 from depthd.supervisor.credence import JobMessage
 from depthd.supervisor.table import NEVER
 from depthd.supervisor.worker_process import Worker
@@ -92,6 +93,7 @@ class Keeper:
         self._proven: Config | None = None  # with which the last one served; None until one has
         self._is_trial = False  # other settings came while none served, and none has with them
         self.config = config  # to serve with from the next start on
+        self.refused = ""  # why other settings than these are not used
         self.restarts = 0
         self.step = ""  # what a worker that is not ready does
         self.trouble = ""  # why there is none that serves
@@ -180,12 +182,16 @@ class Keeper:
         """A photo came through."""
         self._failures = 0
 
+    def keep(self, config: Config) -> None:
+        """Serve with these settings from the next start on."""
+        self.config, self.refused = config, ""
+
     def renew(self, config: Config, now: float) -> None:
         """Serve with other settings, or with weights that are new, once such a worker is ready.
 
         If none becomes so, those with which one has served are kept.
         """
-        self.config = config
+        self.keep(config)
         self._is_trial = self.ready is None and self._proven is not None
         if self._next is not None:
             self._let_go(self._next, now)
@@ -320,6 +326,8 @@ class Keeper:
         self._next, self.step = None, ""
         self._emit(Event.RELOAD_REFUSED, reason=reason, **more)
         if self._proven is not None:
+            if Changes.between(self._proven, self.config).worker:  # else it is the weights
+                self.refused = reason
             self.config = self._proven
         if self._is_trial:  # nor does another serve meanwhile
             self._current, self._is_trial = None, False

@@ -52,7 +52,6 @@ class Reloading:
         write_status: writes the status, and returns it.
 
     Attributes:
-        last: how the last one ended, for the status.
         trouble: why the old settings serve on, or empty.
     """
 
@@ -77,8 +76,16 @@ class Reloading:
         self._write_status = write_status
         self._next: _Next | None = None
         self._must_reload_again = False
-        self.last: status.Reload | None = None
+        self._last: status.Reload | None = None
         self.trouble = ""
+
+    @property
+    def last(self) -> status.Reload | None:
+        """How the last one ended, for the status; its worker may have refused it since."""
+        refused = self._keeper.refused
+        if self._last is None or not refused:
+            return self._last
+        return self._last.model_copy(update={"refused": refused})
 
     def heed(self, now: float) -> None:
         """Reopen the log, look at the inbox, take up what has changed."""
@@ -94,7 +101,7 @@ class Reloading:
         except (DepthdError, HoldsUnclear, OSError) as error:
             reason = str(error).encode(errors="backslashreplace").decode()  # it quotes the file
             self._serving.events.emit(Event.RELOAD_REFUSED, reason=reason)
-            self.last = status.Reload(at=status.moment(time.time()), refused=reason)
+            self._last = status.Reload(at=status.moment(time.time()), refused=reason)
             self.trouble = "the new configuration is refused, see the log"
         else:
             self.trouble = ""
@@ -140,7 +147,7 @@ class Reloading:
     def _take_up(self, config: Config, changes: Changes, now: float) -> None:
         """Restart only what the new settings concern."""
         settings = settings_changed(self._serving.config, config)
-        self.last = status.Reload(at=status.moment(time.time()), changed=settings)
+        self._last = status.Reload(at=status.moment(time.time()), changed=settings)
         if changes.status:
             self._leave_status(config)
         self._serving.take_up(config, changes)
@@ -154,7 +161,7 @@ class Reloading:
         if is_other or fallback or self._serving.weights.has_changed():
             self._keeper.renew(config, now)
         else:
-            self._keeper.config = config  # for the next one
+            self._keeper.keep(config)
 
     def _leave_status(self, config: Config) -> None:
         """The last word in the state/ of so far: who has asked for the reload looks there."""

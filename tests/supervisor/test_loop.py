@@ -243,9 +243,16 @@ def test_settings_whose_worker_died_are_tried_again_by_the_next_reload(played: P
     played.turn_until(lambda: len(played.workers) == 2)
     played.workers[1].die()
     played.turn_until(lambda: "service.reload_refused" in played.events())
+    last = played.service._reloading.last
+    assert last is not None
+    assert last.refused.startswith("the worker that was to serve with it is gone")
+    assert last.changed
     played.hang_up()
     played.turn_until(lambda: len(played.workers) == 3)
     assert played.workers[2].config.model.name == "builtin"
+    last = played.service._reloading.last
+    assert last is not None
+    assert not last.refused
 
 
 def test_a_worker_that_follows_at_once_is_heard(played: Played) -> None:
