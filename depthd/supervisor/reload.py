@@ -82,10 +82,9 @@ class Reloading:
     @property
     def last(self) -> status.Reload | None:
         """How the last one ended, for the status; its worker may have refused it since."""
-        refused = self._keeper.refused
-        if self._last is None or not refused:
+        if self._last is None or self._last.refused:
             return self._last
-        return self._last.model_copy(update={"refused": refused})
+        return self._last.model_copy(update={"refused": self._keeper.refused})
 
     def heed(self, now: float) -> None:
         """Reopen the log, look at the inbox, take up what has changed."""

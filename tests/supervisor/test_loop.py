@@ -247,6 +247,12 @@ def test_settings_whose_worker_died_are_tried_again_by_the_next_reload(played: P
     assert last is not None
     assert last.refused.startswith("the worker that was to serve with it is gone")
     assert last.changed
+    played.problem = "1 problem in the configuration"
+    played.hang_up()
+    last = played.service._reloading.last
+    assert last is not None
+    assert last.refused == played.problem
+    played.problem = ""
     played.hang_up()
     played.turn_until(lambda: len(played.workers) == 3)
     assert played.workers[2].config.model.name == "builtin"
