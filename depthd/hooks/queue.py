@@ -75,7 +75,7 @@ class Queue:
         """Raises OSError while nothing can be put there."""
         self._make()
         with files.directory(self._folder) as folder:
-            files.probe(folder, 1, f"{files.PROBE}own")
+            files.probe(folder, 1)
 
 
 def waiting(folder: Path) -> int:

@@ -118,7 +118,7 @@ class Place:
             OSError: the folder as a whole cannot be used now.
         """
         with self.private.open() as handle:
-            files.probe(handle, size, f"{files.PROBE}own")
+            files.probe(handle, size)
 
 
 class Places:

@@ -298,7 +298,7 @@ class Spool:
     def probe(self) -> None:
         """Raises OSError while work/ cannot be written."""
         with files.directory(self.work) as handle:
-            files.probe(handle, 1, f"{files.PROBE}own")
+            files.probe(handle, 1)
         self.clear_abandoned()
 
     # start-up --------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import os
 import secrets
 import shutil
 import stat
+import threading
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -399,17 +400,23 @@ def leave_cache(handle: int) -> None:
         os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def probe(folder: int, size: int, name: str) -> None:
-    """Write, sync and remove a file in an open folder.
+def probe(folder: int, size: int) -> None:
+    """Write, sync and remove a file in an open folder that is ours alone.
+
+    Each thread has one name for it: nothing is left for long where removing it failed once, and
+    two that probe at a time do not meet.
 
     Args:
         folder: its handle.
         size: bytes that there must be room for; the first mebibyte of them is really written.
-        name: always the same, so that nothing is left for long when removing it failed once.
 
     Raises:
         OSError: the folder, or its disk, cannot take it now.
     """
+    _probe(folder, size, f"{PROBE}{threading.get_native_id()}")
+
+
+def _probe(folder: int, size: int, name: str) -> None:
     disk = os.fstatvfs(folder)
     if disk.f_bavail * disk.f_frsize < size:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -431,7 +438,7 @@ def probe_shared(folder: int) -> None:
     except OSError as error:
         if error.errno not in _NO_TMPFILE:
             raise
-        probe(folder, 1, f"{PROBE}{secrets.token_hex(8)}")
+        _probe(folder, 1, f"{PROBE}{secrets.token_hex(8)}")
         return
     try:
         write_all(handle, b"\0")

@@ -548,7 +548,7 @@ def test_a_file_in_the_place_of_a_folder_fails_its_photos_alone(stage: Stage) ->
 def test_an_outbox_that_cannot_be_written_at_all_pauses(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def failing(_folder: int, _size: int, _name: str) -> None:
+    def failing(_folder: int, _size: int) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
 
     job = stage.claim("a.jpg")

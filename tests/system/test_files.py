@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -130,6 +131,26 @@ def test_a_name_that_cannot_be_is_not_taken(tmp_path: Path, name: str) -> None:
         assert not files.exists(name, folder)
         assert not files.is_regular(name, folder)
         assert not files.same_file(name, name, folder, folder)
+
+
+def test_two_that_probe_one_folder_do_not_meet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsync, names = os.fsync, list[int]()
+
+    def meanwhile(handle: int) -> None:
+        names.append(len(os.listdir(tmp_path)))
+        if len(names) == 1:
+            other = threading.Thread(target=files.probe, args=(folder, 1))
+            other.start()
+            other.join()
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", meanwhile)
+    with files.directory(tmp_path) as folder:
+        files.probe(folder, 1)
+    assert names == [1, 2]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_look_at_a_shared_folder_leaves_nothing_whatever_fails(
