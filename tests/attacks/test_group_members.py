@@ -245,7 +245,8 @@ def test_names_that_change_hands_all_the_time(service: Service) -> None:
             try:
                 spare.rename(path)
             except OSError:
-                path.rename(folder / f".old{number}")
+                with suppress(FileNotFoundError):  # it has just been taken
+                    path.rename(folder / f".old{number}")
             folder.chmod(0o555 if number % 3 else 0o777)
 
     service.start()
