@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -203,10 +204,17 @@ def test_status_is_told_to_people_and_systemd(box: Box) -> None:
 
 def test_logs_are_rotated_without_losing_a_line(box: Box) -> None:
     box.run("logrotate", "--force", "/etc/logrotate.d/depthd")
-    drop(box, "rotated.jpg")
-    home(box, "rotated.jpg")
     assert box.path(f"{ROOT}/log/depthd.jsonl.1").exists()
-    box.until(lambda: box.since(0, "photo.done"), "the new log does not go on")
+    numbers = count()
+
+    def goes_on() -> bool:
+        """Whether the daemon has seen that its log was moved: it looks once a second."""
+        name = f"rotated{next(numbers)}.jpg"
+        drop(box, name)
+        home(box, name)
+        return bool(box.since(0, "photo.done"))
+
+    box.until(goes_on, "the new log does not go on")
 
 
 # --- Faults ---

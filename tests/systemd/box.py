@@ -155,8 +155,9 @@ class Box:
         return self.run("journalctl", "-u", unit, "-n", "60", "--no-pager", "-o", "cat", code=None)
 
     def events(self, root: str = "/var/lib/depthd") -> list[dict[str, Any]]:
-        """Every event that is in the log."""
-        text = self.path(f"{root}/log/depthd.jsonl").read_text()
+        """Every event that is in the log; none where it has just been moved."""
+        log = self.path(f"{root}/log/depthd.jsonl")
+        text = log.read_text() if log.exists() else ""
         return [json.loads(line) for line in text.splitlines()]
 
     def since(self, marker: int, event: str) -> list[dict[str, Any]]:
