@@ -39,15 +39,11 @@ def photos(place: Place, intake: Intake) -> Iterator[Photo]:
         if place.path.endswith(LISTS):
             yield from _listed(place)
         elif place.scheme == "s3":
-            yield from _in_bucket(place, _names(intake))
+            yield from _in_bucket(place, Names.of(intake))
         else:
             yield from _in_folders(place, intake)
     except (OSError, ValueError, KeyError) as error:  # PyArrow's own are kinds of these
         raise NoInputError(f"{printable(place.address)} cannot be listed: {error}") from error
-
-
-def _names(intake: Intake) -> Names:
-    return Names(intake.include, intake.exclude, intake.litter)
 
 
 def _in_bucket(place: Place, names: Names) -> Iterator[Photo]:
@@ -60,7 +56,7 @@ def _in_bucket(place: Place, names: Names) -> Iterator[Photo]:
 def _in_folders(place: Place, intake: Intake) -> Iterator[Photo]:
     look = _local_entries if place.is_local else entries
     list(look(place))  # the top must be there
-    inside = partial(_inside, look, _names(intake), intake.recursive)
+    inside = partial(_inside, look, Names.of(intake), intake.recursive)
     under_way = [inside(place, "")]  # calls of itself would end in a RecursionError
     while under_way:
         found = next(under_way[-1], None)

@@ -62,7 +62,7 @@ class Uploads:
         self._inbox = config.folder("inbox")
         self._min_free = config.disk.min_free
         self._recursive = config.intake.recursive
-        self._names = Names(config.intake.include, config.intake.exclude, config.intake.litter)
+        self._names = Names.of(config.intake)
         self._results = results
         self._active = 0
         self._waiting: deque[SetName] = deque()
