@@ -134,8 +134,10 @@ class Survey:
         try:
             with files.directory(self.log) as handle:
                 for name in os.listdir(handle):
+                    if not name.startswith((f"{LOG_FILE}.", f"{LOG_FILE}-")):
+                        continue
                     about = _stat(name, handle)
-                    if name.startswith((f"{LOG_FILE}.", f"{LOG_FILE}-")) and about is not None:
+                    if about is not None:
                         self._count(Kind.LOG, about.st_size)
                         yield Item(about.st_mtime, Kind.LOG, SetName((), name), Identity.of(about))
         except OSError as error:
