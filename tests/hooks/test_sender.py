@@ -363,37 +363,31 @@ def test_since_when_and_why_nothing_is_taken(scene: Scene) -> None:
     wait_until(lambda: scene.sender.trouble is None)
 
 
-def test_a_fault_of_the_receiver_loses_nothing(scene: Scene) -> None:
-    """A secret that is no base64, for one: any error but its own."""
-    errors: list[Exception] = [ValueError("no ASCII"), RuntimeError("no thread")]
+def _reasons(scene: Scene, *errors: Exception) -> list[Any]:
+    """What is said of a receiver that raises these in turn, and then takes the news."""
+    to_come = list(errors)
 
     def refuses(_: str) -> bool:
-        if errors:
-            raise errors.pop(0)
+        if to_come:
+            raise to_come.pop(0)
         return False
 
     scene.receiver.refuses = refuses
     scene.put("1")
     scene.sender.start()
     scene.wait_empty()
+    return [fields["reason"] for event, fields in scene.said if event is Event.HOOK_FAILED]
+
+
+def test_a_fault_of_the_receiver_loses_nothing(scene: Scene) -> None:
+    """A secret that is no base64, for one: any error but its own."""
+    failed = _reasons(scene, ValueError("no ASCII"), RuntimeError("no thread"))
     assert scene.receiver.told == ["1.done"] * 3
-    failed = [fields["reason"] for event, fields in scene.said if event is Event.HOOK_FAILED]
     assert failed == ["ValueError: no ASCII", "RuntimeError: no thread"]
 
 
 def test_a_reason_is_kept_to_a_length(scene: Scene) -> None:
-    errors: list[Exception] = [Untaken("x" * 65_000), RuntimeError("y" * 65_000)]
-
-    def refuses(_: str) -> bool:
-        if errors:
-            raise errors.pop(0)
-        return False
-
-    scene.receiver.refuses = refuses
-    scene.put("1")
-    scene.sender.start()
-    scene.wait_empty()
-    failed = [fields["reason"] for event, fields in scene.said if event is Event.HOOK_FAILED]
+    failed = _reasons(scene, Untaken("x" * 65_000), RuntimeError("y" * 65_000))
     assert [len(reason) for reason in failed] == [600, 600]
 
 
